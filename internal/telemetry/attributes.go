@@ -1,0 +1,71 @@
+package telemetry
+
+import "go.opentelemetry.io/otel/attribute"
+
+// The attributes. Their values come from small closed sets: never an attempt number on a metric, a URL or the
+// text of an error.
+const (
+	policyName      = attribute.Key("holdfast.policy.name")
+	policyType      = attribute.Key("holdfast.policy.type")
+	callAttempts    = attribute.Key("holdfast.call.attempts")
+	callOutcome     = attribute.Key("holdfast.call.outcome")
+	attemptNumber   = attribute.Key("holdfast.attempt.number")
+	attemptKind     = attribute.Key("holdfast.attempt.kind")
+	attemptDelay    = attribute.Key("holdfast.attempt.delay") // seconds
+	attemptOutcome  = attribute.Key("holdfast.attempt.outcome")
+	breakerState    = attribute.Key("holdfast.breaker.state")
+	rejectReason    = attribute.Key("holdfast.reject.reason")
+	suppressReason  = attribute.Key("holdfast.suppress.reason")
+	errorType       = attribute.Key("error.type")
+	httpResendCount = attribute.Key("http.request.resend_count")
+)
+
+// Kind is why an attempt was made.
+func Kind(k AttemptKind) attribute.KeyValue { return attemptKind.String(k.String()) }
+
+// AttemptOutcome is how an attempt ended.
+func AttemptOutcome(o Outcome) attribute.KeyValue { return attemptOutcome.String(o.String()) }
+
+// BreakerState is a state of a breaker, in the words of its String method.
+func BreakerState(state string) attribute.KeyValue { return breakerState.String(state) }
+
+// RejectReason is why a call was refused.
+func RejectReason(reason string) attribute.KeyValue { return rejectReason.String(reason) }
+
+// SuppressReason is why a retry was not made.
+func SuppressReason(reason string) attribute.KeyValue { return suppressReason.String(reason) }
+
+// ResendCount is how often an HTTP request was sent before this attempt.
+func ResendCount(n int) attribute.KeyValue { return httpResendCount.Int(n) }
+
+// Outcome is how a call or an attempt ended.
+type Outcome uint8
+
+// The outcomes. Timeout and Lost are of attempts only, Refused of calls only.
+const (
+	Success Outcome = iota
+	Failure
+	Timeout
+	Canceled
+	Lost
+	Refused
+)
+
+func (o Outcome) String() string {
+	return [...]string{"success", "failure", "timeout", "canceled", "lost", "refused"}[o]
+}
+
+// AttemptKind is why an attempt was made.
+type AttemptKind uint8
+
+// The kinds of attempts.
+const (
+	Initial AttemptKind = iota
+	Retry
+	Hedge
+	Failover
+)
+
+func (k AttemptKind) String() string {
+	return [...]string{"initial", "retry", "hedge", "failover"}[k]
+}
