@@ -1,0 +1,150 @@
+package httpx
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// NotSent reports whether err proves that no byte of the request was written, so
+// that it may be sent again even if it is not idempotent: the name was not found,
+// the connection or the one through the proxy not made, the TLS handshake not
+// finished. A reset or an EOF proves nothing, on a reused connection neither:
+// net/http repeats by itself what it knows to be safe.
+//
+// Of several errors in one (errors.Join) each must prove it. One thing it cannot
+// see: net/http hands out the error of a request body's Read unchanged. A body
+// that dials when it is read can so fail with a dial error after the header is on
+// the wire; a caller who repeats a request that is not idempotent must know that the
+// error was not the body's.
+func NotSent(err error) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case *net.OpError:
+		// The outermost operation says how far it came. ECONNREFUSED below a "read"
+		// (QUIC, over UDP) proves nothing.
+		return e.Op == "dial" || e.Op == "proxyconnect" || e.Op == "socks connect"
+	case *net.DNSError, *tls.CertificateVerificationError:
+		return true
+	case syscall.Errno:
+		return e == syscall.ECONNREFUSED
+	case interface{ Unwrap() []error }:
+		return all(e.Unwrap(), NotSent)
+	case interface{ Unwrap() error }:
+		return NotSent(e.Unwrap())
+	case interface{ Timeout() bool }:
+		// The type is net/http's own; the text has been this since Go 1.3.
+		return e.Timeout() && err.Error() == "net/http: TLS handshake timeout"
+	}
+	return false
+}
+
+func all(errs []error, is func(error) bool) bool {
+	for _, err := range errs {
+		if !is(err) {
+			return false
+		}
+	}
+	return len(errs) > 0
+}
+
+// Permanent reports whether another attempt must fail as this one did: the server's
+// certificate is not to be trusted, it does not speak TLS, its name does not
+// exist, or the request is malformed. What it does not know may pass.
+//
+// Of several errors in one (errors.Join, or %w twice) a single one is enough.
+func Permanent(err error) bool {
+	return isAny(err, http.ErrSkipAltProtocol, http.ErrSchemeMismatch, http.ErrUseLastResponse) ||
+		badServer(err) || badName(err) || badRequest(err)
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// badServer: TLS found that this is not the server, or that it is none.
+func badServer(err error) bool {
+	return has[*tls.CertificateVerificationError](err) ||
+		has[tls.RecordHeaderError](err) ||
+		has[x509.UnknownAuthorityError](err) ||
+		has[x509.HostnameError](err) ||
+		has[x509.CertificateInvalidError](err) ||
+		has[x509.ConstraintViolationError](err) ||
+		has[x509.InsecureAlgorithmError](err) ||
+		has[x509.UnhandledCriticalExtension](err) ||
+		has[x509.SystemRootsError](err)
+}
+
+// badName: the name is no name, or the resolver has said for certain that there is
+// none such. A resolver that could not be asked, or was not sure, may yet find it.
+func badName(err error) bool {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns.IsNotFound && !dns.IsTemporary && !dns.IsTimeout
+	}
+	return has[*net.AddrError](err)
+}
+
+func has[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}
+
+// The texts by which net/http, which has no types for them, refuses a request
+// before anything is sent, HTTP/2 in the last lines. All of them are about the
+// request itself, which would be the same again.
+var badRequestTexts = []string{
+	"unsupported protocol scheme",
+	"http: nil Request.URL",
+	"http: nil Request.Header",
+	"http: no Host in request URL",
+	"http: Request.Write on Request with no Host or URL set",
+	"http: Request.RequestURI can't be set in client requests",
+	"http: invalid Host header",
+	"http: ContentLength=",
+	"net/http: invalid header ",
+	"net/http: invalid trailer ",
+	"net/http: invalid method ",
+	"net/http: can't write control character in Request.URL",
+	"Request.URL is nil",
+	"invalid Host header",
+	"invalid HTTP header ",
+	"invalid HTTP trailer ",
+	"invalid request :path ",
+	"Proxy Authentication Required", // 407 to a CONNECT has no other form
+}
+
+// badRequest looks at the innermost errors only: a text quoted further out may be
+// about something else.
+func badRequest(err error) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if badRequest(inner) {
+				return true
+			}
+		}
+		return false
+	case interface{ Unwrap() error }:
+		return badRequest(e.Unwrap())
+	}
+	text := err.Error()
+	for _, prefix := range badRequestTexts {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
