@@ -1,0 +1,198 @@
+package deadline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Context is an attempt's context: the caller's, with a time limit of its own. Make it with [New]. Its methods may be
+// called from many goroutines at once.
+type Context struct {
+	parent context.Context
+	limit  time.Time
+
+	// link is nil while nobody has asked for Done and nothing has happened. It is set once, under mu, and to one of
+	// the three links below where something happened before anybody asked for Done.
+	link atomic.Pointer[link]
+	mu   sync.Mutex
+	// done is set before link is, and never again, so who has seen link may read it. It is nil if link is unasked.
+	done chan struct{}
+}
+
+// What happened to a context before its Done was asked for. These links are never registered with anybody.
+var (
+	unasked  = settled(released, nil, false)                  // Release: from now on it is its parent
+	canceled = settled(ended, context.Canceled, false)        // Cancel
+	expired  = settled(ended, context.DeadlineExceeded, true) // the limit
+)
+
+func settled(state uint32, err error, expired bool) *link {
+	l := &link{err: err, expired: expired}
+	l.state.Store(state)
+	return l
+}
+
+// closed is the Done channel of what has ended before it was asked for.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// New returns a context that ends with parent, or at the limit, whichever is first. If both are past when somebody
+// first looks, it ended with parent. If the limit is not before the parent's own deadline, the parent is trusted to
+// end by then, as package context does.
+func New(parent context.Context, limit time.Time) *Context {
+	if parent == nil {
+		panic("deadline: New with a nil parent")
+	}
+	return &Context{parent: parent, limit: limit}
+}
+
+// Deadline returns the earlier of the parent's deadline and the limit; after Release, the parent's.
+func (c *Context) Deadline() (time.Time, bool) {
+	d, ok := c.parent.Deadline()
+	if l := c.link.Load(); l != nil && l.state.Load() == released {
+		return d, ok
+	}
+	if ok && d.Before(c.limit) {
+		return d, true
+	}
+	return c.limit, true
+}
+
+// Done returns the channel that is closed at the end. The first call makes it, arms the timer and registers with the
+// parent. It may be nil after Release, if the parent can never end.
+func (c *Context) Done() <-chan struct{} {
+	l := c.link.Load()
+	if l == nil {
+		l = c.arm()
+	}
+	if l == unasked {
+		return c.parent.Done()
+	}
+	// The parent's end is on its way to the link in a goroutine of its own. Who ends the parent and then polls this
+	// channel should not have to know.
+	l.lookUp()
+	return c.done
+}
+
+// Err returns nil until the end, and then why: [context.DeadlineExceeded] at the limit, [context.Canceled] after
+// Cancel, and the parent's error otherwise. When it is not nil, Done is closed.
+func (c *Context) Err() error {
+	l := c.link.Load()
+	if l == nil {
+		if err := c.parent.Err(); err != nil {
+			return err
+		}
+		if time.Until(c.limit) > 0 {
+			return nil
+		}
+		l = c.settle(expired)
+	}
+	if l == unasked {
+		return c.parent.Err()
+	}
+	if !l.look(c.limit) {
+		return nil
+	}
+	<-c.done // the error is there a moment before the channel is closed
+	return l.err
+}
+
+// Value returns what the parent has for key.
+func (c *Context) Value(key any) any {
+	if _, ok := key.(nearest); ok {
+		return c
+	}
+	if key == cancelCtxKey && c.endedItself() {
+		return nil // see causekey.go
+	}
+	return c.parent.Value(key)
+}
+
+// Release says that the attempt succeeded: the limit stops, the context does not end, and goes on following the
+// parent, also for those who hold only its channel. After the end, or a second time, it does nothing.
+func (c *Context) Release() {
+	l := c.link.Load()
+	if l == nil {
+		l = c.settle(unasked)
+	}
+	l.release()
+}
+
+// Cancel says that the attempt failed and that its result is thrown away: it ends the context with [context.Canceled]
+// and frees what it holds. After the end, and after Release, it does nothing, so it may be deferred.
+func (c *Context) Cancel() {
+	if c.Err() != nil {
+		return // the limit, seen by nobody until now, comes first: Expired stays true
+	}
+	l := c.link.Load()
+	if l == nil {
+		l = c.settle(canceled)
+	}
+	l.cancel()
+}
+
+// Expired reports whether the context ended at its own limit: not with the parent, and not by Cancel.
+func (c *Context) Expired() bool {
+	if c.Err() == nil {
+		return false
+	}
+	l := c.link.Load()
+	return l != nil && l.expired
+}
+
+// AfterFunc arranges for f to be called in its own goroutine at the end, as [context.AfterFunc] describes. Package
+// context calls it for the contexts derived from this one, which therefore cost no goroutine.
+func (c *Context) AfterFunc(f func()) (stop func() bool) {
+	l := c.link.Load()
+	if l == nil {
+		l = c.arm()
+	}
+	if l == unasked {
+		return context.AfterFunc(c.parent, f)
+	}
+	return l.afterFunc(f)
+}
+
+// String is for package fmt, which would otherwise read the fields while others write them.
+func (c *Context) String() string {
+	return fmt.Sprintf("%v.WithLimit(%s)", c.parent, c.limit)
+}
+
+// endedItself reports whether the context has ended, and not with its parent.
+func (c *Context) endedItself() bool {
+	l := c.link.Load()
+	return l != nil && l.state.Load() == ended && !l.byParent
+}
+
+// settle records what happened before anybody asked for Done, unless something else has happened meanwhile. It
+// returns the link that stands.
+func (c *Context) settle(what *link) *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.link.Load(); l != nil {
+		return l
+	}
+	if what != unasked {
+		c.done = closed
+	}
+	c.link.Store(what)
+	return what
+}
+
+// arm makes the channel and the link, unless somebody else has.
+func (c *Context) arm() *link {
+	c.mu.Lock()
+	defer c.mu.Unlock() // also when the parent's code panics
+	if l := c.link.Load(); l != nil {
+		return l
+	}
+	l := &link{parent: c.parent}
+	done := make(chan struct{})
+	l.done = done
+	l.start(c.limit)
+	c.done = done
+	c.link.Store(l)
+	return l
+}

@@ -1,0 +1,25 @@
+// Package deadline has the context of one attempt: the caller's context with a time limit of its own, for calls that
+// nearly always end long before it.
+//
+//	ctx := deadline.New(parent, time.Now().Add(250*time.Millisecond))
+//	defer ctx.Cancel() // after Release it does nothing
+//	v, err := fn(ctx)
+//	if err == nil {
+//		ctx.Release() // v may hold a body or rows that are still read under ctx
+//	}
+//
+// It differs from [context.WithTimeout] in three ways:
+//
+//   - Nothing is armed until somebody asks for Done. Work that only looks at Err or Deadline costs one allocation
+//     and no timer.
+//   - It can be released: the limit stops, the context goes on with its parent, and when nobody can see it any more
+//     its registration with the parent goes away by itself. With package context somebody has to call cancel, which
+//     would end the body that the caller is still reading; without cancel every call leaves an entry in the parent.
+//   - It says whether it was its own limit that ended it ([Context.Expired]).
+//
+// How it is made: a [Context] is three words and a limit, until Done is asked for. Then it gets a channel and a link.
+// The link is what the parent and the timer hold; it knows the functions to call at the end, and it holds the channel,
+// strongly while the limit runs and weakly after Release. See link.go for why that is sound.
+//
+// Do not use it where context.WithTimeout will do: where the context ends with the function that made it.
+package deadline
