@@ -1,0 +1,59 @@
+package keyed
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A clock gives the stamps that tell which Get was later: nanoseconds since the map's start, made distinct where the
+// time stands still, as it does in a synctest bubble.
+//
+// To be sure that a stamp is above all others, each would have to be written where all can see it, and that one word
+// would cost more than the rest of a Get as soon as two cores want it. But where the clock moves on between any two
+// readings, time alone keeps the stamps of one goroutine apart. So last is written only when the clock has moved by
+// more than slack since; if the clock has not moved since last was written, last counts the stamps. Slack is zero where
+// the clock does not move between readings, as measured when the map is made: all stamps are distinct then.
+type clock struct {
+	start time.Time
+	slack int64
+
+	_    line
+	last atomic.Int64
+}
+
+// line keeps what changes off the cache line of what all read.
+type line [64]byte
+
+// On a clock that moves with each reading, how much it may move before it is written down. At a microsecond the
+// writes are too few to be felt; a clock of that resolution or worse does not move with each reading.
+const fineSlack = int64(time.Microsecond)
+
+// begin measures the clock with a few readings.
+func (c *clock) begin() {
+	c.start, c.slack = time.Now(), fineSlack
+	then := c.now()
+	for range 16 {
+		now := c.now()
+		if now == then {
+			c.slack = 0
+		}
+		then = now
+	}
+}
+
+func (c *clock) now() int64 { return int64(time.Since(c.start)) }
+
+// stamp returns the stamp for a Get at now.
+func (c *clock) stamp(now int64) int64 {
+	last := c.last.Load()
+	if now-last > c.slack {
+		if c.last.CompareAndSwap(last, now) {
+			return now
+		}
+		last = c.last.Load() // another Get has moved it
+	}
+	if now > last {
+		return now
+	}
+	return c.last.Add(1)
+}
