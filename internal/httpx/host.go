@@ -18,7 +18,7 @@ func HostKey(u *url.URL) string {
 		return ""
 	}
 	host := u.Host
-	if name, port, ok := cutPort(host); ok && (port == "" || port == defaultPort(u.Scheme)) {
+	if name, port, ok := cutPort(host); ok && isDefault(port, u.Scheme) {
 		host = name
 	}
 	return strings.ToLower(host)
@@ -38,12 +38,14 @@ func cutPort(hostport string) (host, port string, ok bool) {
 	return host, port, !strings.Contains(host, ":")
 }
 
-func defaultPort(scheme string) string {
-	switch {
-	case strings.EqualFold(scheme, "http"):
-		return "80"
-	case strings.EqualFold(scheme, "https"):
-		return "443"
+func isDefault(port, scheme string) bool {
+	switch port {
+	case "":
+		return true
+	case "80":
+		return strings.EqualFold(scheme, "http")
+	case "443":
+		return strings.EqualFold(scheme, "https")
 	}
-	return "none" // no port is spelled so
+	return false
 }

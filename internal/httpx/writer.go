@@ -1,7 +1,9 @@
 package httpx
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 )
 
@@ -86,3 +88,48 @@ func canFlush(w http.ResponseWriter) bool {
 		}
 	}
 }
+
+type flusher struct{ w *writer }
+
+func (f flusher) Flush() { _ = f.w.FlushError() } // Flush has no way to say
+
+type hijacker struct {
+	w     *writer
+	inner http.Hijacker
+}
+
+// Hijack takes the connection from HTTP: what is written after it is no response.
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := h.inner.Hijack()
+	if err == nil {
+		h.w.settled = true
+	}
+	return conn, rw, err
+}
+
+type readerFrom struct {
+	w     *writer
+	inner io.ReaderFrom
+}
+
+// ReadFrom keeps sendfile for what io.Copy sends. The header is written with the
+// first byte and not before: src may fail at once, and the handler then answers
+// with another status. So the first bytes go through Write.
+func (r readerFrom) ReadFrom(src io.Reader) (int64, error) {
+	var n int64
+	if !r.w.settled {
+		var err error
+		n, err = io.CopyN(struct{ io.Writer }{r.w}, src, sniffLen)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	m, err := r.inner.ReadFrom(src)
+	return n + m, err
+}
+
+// As much as net/http's own ReadFrom copies by hand, to sniff the content type.
+const sniffLen = 512
