@@ -118,7 +118,11 @@ func TestErrorsOfNetHTTP(t *testing.T) {
 		{name: "header name", req: func(r *http.Request) { r.Header["a b"] = nil }, permanent: true},
 		{name: "header value", req: func(r *http.Request) { r.Header.Set("A", "\n") }, permanent: true},
 		{name: "trailer", req: func(r *http.Request) { r.Trailer = http.Header{"A": {"\n"}} }, permanent: true},
-		{name: "Host", req: func(r *http.Request) { to(plain, "http")(r); r.Host = "a\x7f" }, permanent: true},
+		{
+			name: "Host, to a proxy", base: &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: plain.Listener.Addr().String()})},
+			req: func(r *http.Request) { r.URL.Host, r.Host = "example.com", "a\x7f" }, permanent: true,
+		},
+		{name: "path", req: func(r *http.Request) { to(plain, "http")(r); r.URL.Opaque = "/\x01" }, permanent: true},
 		{name: "port", req: func(r *http.Request) { r.URL.Host = "127.0.0.1:99999" }, notSent: true, permanent: true},
 		{name: "body too short", req: func(r *http.Request) {
 			to(plain, "http")(r)
