@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Call is one call under a policy, as traces and the histogram see it. The zero Call records nothing.
-// It belongs to one goroutine.
+// Call is one call under a policy, as traces and the histogram see it. A nil Call records nothing: on the good path
+// there is none, so that the caller's frame stays small. It belongs to one goroutine.
 type Call struct {
 	scope    *Scope
 	span     trace.Span // nil: not traced
@@ -21,31 +21,31 @@ type Call struct {
 }
 
 // StartCall starts the span of a call that may make several attempts.
-func (s *Scope) StartCall(ctx context.Context) (context.Context, Call) {
+func (s *Scope) StartCall(ctx context.Context) (context.Context, *Call) {
 	c := s.timedCall(ctx)
 	if tracer := s.tracing.tracer(); tracer != nil {
 		c.tracer = tracer
-		ctx, c.span = tracer.Start(ctx, s.spanName, s.spanOpts...)
+		ctx, c.span = tracer.Start(ctx, s.prepared().span, s.prepared().spanOptions...)
 	}
 	return ctx, c
 }
 
 // StartPolicy starts the span of a call through a policy that only lets it pass or refuses it. There is one only
 // under a parent that records, and only if the policy's spans are wanted.
-func (s *Scope) StartPolicy(ctx context.Context, spans bool, opts ...trace.SpanStartOption) (context.Context, Call) {
+func (s *Scope) StartPolicy(ctx context.Context, spans bool, opts ...trace.SpanStartOption) (context.Context, *Call) {
 	c := s.timedCall(ctx)
 	if !spans {
 		return ctx, c
 	}
 	if tracer := s.tracing.tracer(); tracer != nil && trace.SpanFromContext(ctx).IsRecording() {
 		c.tracer = tracer
-		ctx, c.span = tracer.Start(ctx, s.spanName, append(opts, s.spanOpts...)...)
+		ctx, c.span = tracer.Start(ctx, s.prepared().span, append(opts, s.prepared().spanOptions...)...)
 	}
 	return ctx, c
 }
 
-func (s *Scope) timedCall(ctx context.Context) Call {
-	c := Call{scope: s, duration: s.metering.histogram(ctx)}
+func (s *Scope) timedCall(ctx context.Context) *Call {
+	c := &Call{scope: s, duration: s.metering.histogram(ctx)}
 	if c.duration != nil {
 		c.start = time.Now()
 	}
@@ -53,11 +53,11 @@ func (s *Scope) timedCall(ctx context.Context) Call {
 }
 
 // Recording reports whether the call's span is kept, so that attributes are worth making.
-func (c *Call) Recording() bool { return c.span != nil && c.span.IsRecording() }
+func (c *Call) Recording() bool { return c != nil && c.span != nil && c.span.IsRecording() }
 
 // SpanContext identifies the call's span; it is not valid if there is none.
 func (c *Call) SpanContext() trace.SpanContext {
-	if c.span == nil {
+	if c == nil || c.span == nil {
 		return trace.SpanContext{}
 	}
 	return c.span.SpanContext()
@@ -65,14 +65,14 @@ func (c *Call) SpanContext() trace.SpanContext {
 
 // SetAttributes adds to the span.
 func (c *Call) SetAttributes(attrs ...attribute.KeyValue) {
-	if c.span != nil {
+	if c != nil && c.span != nil {
 		c.span.SetAttributes(attrs...)
 	}
 }
 
 // End ends the call. attempts is how many were made; 0 leaves it out.
 func (c *Call) End(ctx context.Context, o Outcome, err error, attempts int) {
-	if c.scope == nil {
+	if c == nil {
 		return
 	}
 	if c.duration != nil {
@@ -93,9 +93,9 @@ func (c *Call) End(ctx context.Context, o Outcome, err error, attempts int) {
 
 func (c *Call) measured(o Outcome, err error) []metric.RecordOption {
 	if o == Success {
-		return c.scope.succeeded
+		return c.scope.prepared().succeeded
 	}
-	attrs := append([]attribute.KeyValue{callOutcome.String(o.String())}, c.scope.attrs...)
+	attrs := append([]attribute.KeyValue{callOutcome.String(o.String())}, c.scope.prepared().typed...)
 	if err != nil {
 		attrs = append(attrs, errorType.String(ErrorType(err)))
 	}
@@ -115,7 +115,7 @@ func (c *Call) StartAttempt(ctx context.Context, number int, k AttemptKind, dela
 	if delay > 0 {
 		attrs = append(attrs, attemptDelay.Float64(delay.Seconds()))
 	}
-	ctx, span := c.tracer.Start(ctx, c.scope.attemptName, trace.WithAttributes(attrs...))
+	ctx, span := c.tracer.Start(ctx, c.scope.prepared().attempt, trace.WithAttributes(attrs...))
 	return ctx, Attempt{span}
 }
 

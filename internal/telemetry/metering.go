@@ -157,11 +157,11 @@ func (b *binding) unregister() {
 func (m *metering) observe(o metric.Observer, in *instruments) {
 	for _, s := range m.live() {
 		s.policy.Observe(func(what Metric, value float64, attrs ...attribute.KeyValue) {
-			all := append(slices.Clone(s.scope.nameAttrs), attrs...)
+			common := s.scope.prepared().named
 			if table[what].typed {
-				all = append(slices.Clone(s.scope.attrs), attrs...)
+				common = s.scope.prepared().typed
 			}
-			with := metric.WithAttributeSet(attribute.NewSet(all...))
+			with := metric.WithAttributeSet(attribute.NewSet(slices.Concat(common, attrs)...))
 			switch {
 			case in.ints[what] != nil:
 				o.ObserveInt64(in.ints[what], int64(value), with)

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -21,38 +22,49 @@ type Options struct {
 // Scope is a policy's side of the telemetry. It is immutable and safe for concurrent use; many policies of one
 // kind (the breakers of a keyed set) may share it.
 type Scope struct {
-	typ, name   string
-	spanName    string // "retry payments"
-	attemptName string // "attempt payments"
-	logger      *slog.Logger
-	tracing     *tracing
-	metering    *metering
-
-	// Attributes that never change are made once: an attribute made for each call is an allocation for each call.
-	nameAttrs []attribute.KeyValue // policy.name
-	attrs     []attribute.KeyValue // policy.name, policy.type
-	spanOpts  []trace.SpanStartOption
-	succeeded []metric.RecordOption
+	typ, name string
+	logger    *slog.Logger
+	tracing   *tracing
+	metering  *metering
+	made      atomic.Pointer[prepared]
 }
 
 // NewScope returns the scope of a policy.
 func NewScope(o Options) *Scope {
-	s := &Scope{
-		typ: o.Type, name: o.Name,
-		spanName: join(o.Type, o.Name), attemptName: join("attempt", o.Name),
-		logger:   o.Logger,
-		tracing:  tracingFor(o.TracerProvider),
-		metering: meteringFor(o.MeterProvider),
+	return &Scope{
+		typ: o.Type, name: o.Name, logger: o.Logger,
+		tracing: tracingFor(o.TracerProvider), metering: meteringFor(o.MeterProvider),
 	}
-	s.nameAttrs = []attribute.KeyValue{policyName.String(o.Name)}
-	s.attrs = []attribute.KeyValue{policyName.String(o.Name), policyType.String(o.Type)}
-	s.spanOpts = []trace.SpanStartOption{trace.WithAttributes(s.attrs...)}
-	s.succeeded = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(
-		append([]attribute.KeyValue{callOutcome.String(Success.String())}, s.attrs...)...))}
-	return s
 }
 
-func join(word, name string) string {
+// prepared is what never changes, made once: an attribute made for each call is an allocation for each call. It is
+// made when it is first wanted, so that a hundred thousand policies that nobody watches do not each carry it.
+type prepared struct {
+	span, attempt string               // "retry payments", "attempt payments"
+	named         []attribute.KeyValue // policy.name
+	typed         []attribute.KeyValue // policy.name, policy.type
+	spanOptions   []trace.SpanStartOption
+	succeeded     []metric.RecordOption
+}
+
+func (s *Scope) prepared() *prepared {
+	if p := s.made.Load(); p != nil {
+		return p
+	}
+	name, typ := policyName.String(s.name), policyType.String(s.typ)
+	p := &prepared{
+		span: Label(s.typ, s.name), attempt: Label("attempt", s.name),
+		named: []attribute.KeyValue{name}, typed: []attribute.KeyValue{name, typ},
+		spanOptions: []trace.SpanStartOption{trace.WithAttributes(name, typ)},
+		succeeded: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(
+			name, typ, callOutcome.String(Success.String())))},
+	}
+	s.made.Store(p) // two may do so at once: they are alike
+	return p
+}
+
+// Label is how a policy is called in errors, logs and spans: "retry payments", or "retry" if it has no name.
+func Label(word, name string) string {
 	if name == "" {
 		return word
 	}
@@ -78,5 +90,5 @@ func (s *Scope) Log(ctx context.Context, level slog.Level, message string, attrs
 	if !s.Logs(ctx, level) {
 		return
 	}
-	s.logger.LogAttrs(ctx, level, message, append([]slog.Attr{slog.String("policy", s.spanName)}, attrs...)...)
+	s.logger.LogAttrs(ctx, level, message, append([]slog.Attr{slog.String("policy", Label(s.typ, s.name))}, attrs...)...)
 }

@@ -1,0 +1,107 @@
+package breaker
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// admit fills in t, or refuses the call.
+func (b *Breaker) admit(ctx context.Context, t *ticket) *OpenError {
+	g := b.gen.Load()
+	t.gen = g
+	if g.state == Closed && g.running == nil || g.state == Disabled {
+		return nil
+	}
+	return b.admitSlowly(ctx, t)
+}
+
+// admitSlowly is admission in all other cases. A refusal after the trip takes no lock either.
+func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
+	for {
+		g, now := b.gen.Load(), b.set.now()
+		t.gen, t.start = g, now
+		switch {
+		case g.state == Closed:
+			if g.running == nil {
+				return nil
+			}
+			if !b.tooSlow(ctx, g, now) {
+				t.running = g.running.started(now)
+				return nil
+			}
+		case g.state == Disabled:
+			return nil
+		case g.state == ForcedOpen, g.state == Open && now < g.opening.until:
+			return b.refuse(t)
+		default:
+			changed, refused := b.tryProbe(t, g, now)
+			b.deliverFor(ctx, t)
+			if refused {
+				return b.refuse(t)
+			}
+			if !changed {
+				return nil
+			}
+		}
+	}
+}
+
+// deliverFor delivers events before the call that caused them has begun: should a callback panic, the call will not
+// be made, and its probe's place goes back.
+func (b *Breaker) deliverFor(ctx context.Context, t *ticket) {
+	delivered := false
+	defer func() {
+		if !delivered && t.probe != nil {
+			b.settleProbe(t, Ignored, nil, trace.SpanContext{})
+		}
+	}()
+	b.events.deliver(ctx, b)
+	delivered = true
+}
+
+// tooSlow opens the breaker if enough calls are slow, those under way included.
+func (b *Breaker) tooSlow(ctx context.Context, g *generation, now time.Duration) bool {
+	if !g.running.due(now) || !b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
+		return false
+	}
+	b.trip(ctx, g, now, errSlow, trace.SpanContextFromContext(ctx))
+	return true
+}
+
+// refuse turns a call away; in shadow it only counts that.
+func (b *Breaker) refuse(t *ticket) *OpenError {
+	if t.gen.shadow {
+		b.tally.shadowed.Add(1)
+		t.passed = true
+		return nil
+	}
+	b.tally.refuse(t.gen.state)
+	return t.gen.opening.refusal
+}
+
+// tryProbe asks the machine for a probe's place, when the cool-down is over. changed means that the state is not
+// what it was: look again.
+func (b *Breaker) tryProbe(t *ticket, g *generation, now time.Duration) (changed, refused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gen.Load() != g {
+		return true, false
+	}
+	if at, hung := g.hung(now, b.set.probeTimeout); hung {
+		b.reopenLocked(now, at, errProbeTimeout, trace.SpanContext{})
+		return true, false
+	}
+	done, ok := g.opening.machine.admit()
+	if !ok {
+		return false, true
+	}
+	if g.state == Open {
+		g = b.halfOpenLocked(g, now)
+	}
+	p := &probe{done: done, start: now}
+	g.opening.probes = append(g.opening.probes, p)
+	t.gen, t.probe = g, p
+	return false, false
+}

@@ -1,0 +1,110 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// call is the state of one call through a breaker. It lives on the caller's stack.
+type call struct {
+	b      *Breaker
+	ctx    context.Context // the caller's, under the policy's span
+	ticket ticket
+	tel    *telemetry.Call // nil: nobody looks
+}
+
+// begin asks for admission.
+func (c *call) begin(ctx context.Context, b *Breaker, nilFunc bool) error {
+	if nilFunc {
+		return fmt.Errorf("%s: %w", b.label(), errNilFunc)
+	}
+	if ctx.Err() != nil {
+		b.tally.ignored.Add(1)
+		return cause.Of(b.label(), ctx)
+	}
+	c.b, c.ctx = b, ctx
+	refusal := b.admit(ctx, &c.ticket)
+	if b.set.scope.Active(ctx) {
+		c.observe(refusal)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// observe starts the span. That of a refused call ends at once, and links to the call that opened the breaker.
+func (c *call) observe(refusal *OpenError) {
+	var opts []trace.SpanStartOption
+	state := c.ticket.gen.state
+	if refusal != nil {
+		state = refusal.State
+		if refusal.opener.IsValid() {
+			opts = append(opts, trace.WithLinks(trace.Link{SpanContext: refusal.opener}))
+		}
+	}
+	if c.ticket.gen.shadow {
+		state = Shadow
+	}
+	caller := c.ctx
+	c.ctx, c.tel = c.b.set.scope.StartPolicy(caller, c.b.set.spans, opts...)
+	if c.tel.Recording() {
+		c.tel.SetAttributes(telemetry.BreakerState(state.String()))
+	}
+	if refusal != nil {
+		if c.tel.Recording() {
+			c.tel.SetAttributes(telemetry.RejectReason(refusal.State.String()))
+		}
+		c.tel.End(caller, telemetry.Refused, refusal, 0)
+	}
+}
+
+// end judges the result.
+func (c *call) end(err error) {
+	outcome := c.classify(err)
+	defer c.tel.End(c.ctx, spoken[outcome], err, 0) // also if OnStateChange panics
+	c.b.settle(c.ctx, &c.ticket, outcome, err, c.tel.SpanContext())
+}
+
+// spoken are the outcomes in the words of telemetry.
+var spoken = [...]telemetry.Outcome{Success: telemetry.Success, Failure: telemetry.Failure, Ignored: telemetry.Canceled}
+
+// abort records that the function panicked or ended its goroutine.
+func (c *call) abort() {
+	defer c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, 0)
+	c.b.settle(c.ctx, &c.ticket, Failure, telemetry.ErrAborted, c.tel.SpanContext())
+}
+
+func (c *call) classify(err error) Outcome {
+	if err == nil {
+		return Success
+	}
+	if ended := c.ctx.Err(); ended != nil && errors.Is(ended, context.Canceled) {
+		return Ignored // whatever it returned: the caller wanted no result
+	}
+	return c.b.judgement(err)
+}
+
+// judgement asks Classify. What is not an Outcome counts as a failure: it must not close anything.
+func (b *Breaker) judgement(err error) Outcome {
+	if o := b.set.classify(err); o <= Ignored {
+		return o
+	}
+	return Failure
+}
+
+// ticket is what a call holds while it runs.
+type ticket struct {
+	gen     *generation
+	probe   *probe
+	start   time.Duration // only if slow calls count
+	running uint32        // likewise: its slot
+	passed  bool          // in spite of the state: shadow
+}

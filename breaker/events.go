@@ -1,0 +1,59 @@
+package breaker
+
+import (
+	"context"
+	"log/slog"
+)
+
+// events are state changes on their way to OnStateChange and the log: queued under Breaker.mu, delivered outside of
+// it, in order and one at a time. Whoever finds somebody delivering leaves its own to them; so does a callback that
+// changes the state again.
+type events struct {
+	queue      []Event
+	delivering bool
+}
+
+// deliver tells what is queued. ctx is for the log.
+func (e *events) deliver(ctx context.Context, b *Breaker) {
+	b.mu.Lock()
+	if e.delivering || len(e.queue) == 0 {
+		b.mu.Unlock()
+		return
+	}
+	e.delivering = true
+	b.mu.Unlock()
+	// If a callback panics or ends its goroutine, what is left in the queue waits for the next change.
+	defer func() {
+		b.mu.Lock()
+		e.delivering = false
+		b.mu.Unlock()
+	}()
+	for {
+		b.mu.Lock()
+		if len(e.queue) == 0 {
+			e.queue = nil
+			e.delivering = false // under the same lock as the look at the queue, or an event could be left behind
+			b.mu.Unlock()
+			return
+		}
+		next := e.queue[0]
+		e.queue = e.queue[1:]
+		b.mu.Unlock()
+		b.log(ctx, next)
+		if b.set.onStateChange != nil {
+			b.set.onStateChange(next)
+		}
+	}
+}
+
+func (b *Breaker) log(ctx context.Context, e Event) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{slog.String("from", e.From.String())}
+	if e.To == Open || e.To == ForcedOpen {
+		level = slog.LevelWarn
+	}
+	if e.To == Open {
+		attrs = append(attrs, slog.Time("until", e.Until), slog.Any("cause", e.Cause))
+	}
+	b.set.scope.Log(ctx, level, "breaker "+e.To.String(), attrs...)
+}

@@ -1,0 +1,84 @@
+package breaker
+
+import (
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/holdfast-go/holdfast/internal/httpx"
+)
+
+// Transport returns next with requests under the breaker of their host. A nil next is http.DefaultTransport; a nil k
+// lets all requests pass.
+//
+// A refused request is an [*OpenError]. Status 429 and 5xx (but 501 and 505) count as failures, as a [*StatusError] to
+// Classify; the caller gets the response all the same. When 429 or 503 come with a Retry-After, the breaker opens until
+// then, for MaxOpenFor at the most. The result of a request is known when its header is there: a body that breaks off
+// later is not seen.
+func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
+	httpx.Next(next) // a typed nil panics here, not in the first call
+	return &transport{k, next}
+}
+
+type transport struct {
+	hosts *Keyed[string]
+	next  http.RoundTripper
+}
+
+// Unwrap returns the transport underneath, for tools that look for one.
+func (t *transport) Unwrap() http.RoundTripper { return httpx.Next(t.next) }
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.hosts == nil {
+		return httpx.Next(t.next).RoundTrip(req)
+	}
+	var c call
+	if err := c.begin(req.Context(), t.hosts.Get(httpx.HostKey(req.URL)), false); err != nil {
+		httpx.CloseBody(req)
+		return nil, err
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			c.abort()
+		}
+	}()
+	sent := req
+	if c.ctx != req.Context() {
+		sent = req.WithContext(c.ctx)
+	}
+	resp, err := httpx.RoundTrip(t.next, sent)
+	returned = true
+	if resp != nil {
+		resp.Request = req
+	}
+	c.end(verdict(resp, err))
+	c.heed(resp)
+	return resp, err
+}
+
+// verdict is the error to judge: that of a response too.
+func verdict(resp *http.Response, err error) error {
+	if err != nil || !httpx.Failure(resp.StatusCode) {
+		return err
+	}
+	return httpx.NewStatusError(resp, time.Now())
+}
+
+// heed keeps calls away from a host that has said when it will be back.
+func (c *call) heed(resp *http.Response) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return
+	}
+	now := time.Now()
+	status := httpx.NewStatusError(resp, now)
+	if status.After <= 0 {
+		return
+	}
+	c.b.openUntil(now.Add(min(status.After, c.b.set.maxOpenFor)), status, trace.SpanContextFromContext(c.ctx))
+	c.b.events.deliver(c.ctx, c.b)
+}

@@ -1,0 +1,114 @@
+package breaker
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/holdfast-go/holdfast/internal/conf"
+	"github.com/holdfast-go/holdfast/internal/keyed"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// KeyedConfig is the Config that all breakers of a [Keyed] share, and how many there may be.
+type KeyedConfig struct {
+	Config
+
+	// MaxKeys bounds how many keys have a breaker at a time. Beyond it the least recently used goes, and with it what
+	// it knew. Default 10,000.
+	MaxKeys int
+
+	// IdleAfter is how long a key may go unused before its breaker goes. Default 10 minutes; negative: for ever.
+	IdleAfter time.Duration
+}
+
+const (
+	defaultMaxKeys   = 10_000
+	defaultIdleAfter = 10 * time.Minute
+)
+
+// UnmarshalJSON reads the fields of Config, and {"max_keys": 100, "idle_after": "1h"}.
+func (c *KeyedConfig) UnmarshalJSON(data []byte) error { return c.fields().Unmarshal(data) }
+
+// MarshalJSON writes the fields that have a JSON form and are not zero.
+func (c KeyedConfig) MarshalJSON() ([]byte, error) { return c.fields().Marshal() }
+
+func (c *KeyedConfig) fields() conf.Fields {
+	return append(c.Config.fields(), conf.Field{Key: "max_keys", To: &c.MaxKeys}, conf.Field{Key: "idle_after", To: &c.IdleAfter})
+}
+
+// Keyed has a breaker for each key: a host, a tenant, a shard. It is bounded in memory whatever keys come, and safe for
+// concurrent use. A nil Keyed has no breakers: all calls pass.
+type Keyed[K comparable] struct {
+	set      *settings
+	name     string
+	breakers *keyed.Map[K, *Breaker]
+
+	mu   sync.Mutex
+	gone report // totals of breakers that are no longer there, so that the metrics of the set never go down
+}
+
+// NewKeyed returns an empty set, or an error that names every field of c that cannot work.
+func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
+	f := conf.Check("breaker.KeyedConfig")
+	c.Config.check(f)
+	f.Want(c.MaxKeys >= 0, "MaxKeys", c.MaxKeys, "at least 1 (default 10000)")
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	k := &Keyed[K]{set: newSettings(c.Config), name: c.Name}
+	k.breakers = keyed.New(keyed.Config[K, *Breaker]{
+		MaxKeys:   conf.Or(c.MaxKeys, defaultMaxKeys),
+		IdleAfter: conf.Or(c.IdleAfter, defaultIdleAfter),
+		New:       func(key K) *Breaker { return newBreaker(k.set, k.nameOf(key)) },
+		Evicted:   func(_ K, b *Breaker) { k.evicted(b) },
+	})
+	telemetry.Attach(k.set.scope, k)
+	return k, nil
+}
+
+// Get returns the breaker of a key, making it if need be. Hold on to it for a call, not for longer: a key that goes
+// unused loses its breaker.
+func (k *Keyed[K]) Get(key K) *Breaker {
+	if k == nil {
+		return nil
+	}
+	return k.breakers.Get(key)
+}
+
+// Len returns how many keys have a breaker.
+func (k *Keyed[K]) Len() int {
+	if k == nil {
+		return 0
+	}
+	return k.breakers.Len()
+}
+
+// nameOf is the name of a key's breaker in errors and events. Metrics and spans carry the set's name alone, for keys
+// have no bound.
+func (k *Keyed[K]) nameOf(key K) string {
+	if k.name == "" {
+		return fmt.Sprint(key)
+	}
+	return fmt.Sprintf("%s[%v]", k.name, key)
+}
+
+func (k *Keyed[K]) evicted(b *Breaker) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.gone.addTotals(b)
+}
+
+// Observe implements telemetry.Source: the set is one series, its status how many breakers are in each state.
+func (k *Keyed[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+	k.mu.Lock()
+	r := k.gone
+	k.mu.Unlock()
+	for _, b := range k.breakers.All() {
+		r.addTotals(b)
+		r.addState(b)
+	}
+	r.put(put)
+}

@@ -1,0 +1,138 @@
+package breaker
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// tally is what became of calls. Successes and failures of the generation of the moment are in its window; the rest
+// is here.
+type tally struct {
+	successes, failures atomic.Uint64 // but those
+	ignored             atomic.Uint64
+	refused             [len(refusing)]atomic.Uint64
+	late                atomic.Uint64 // of all successes and failures: those that came after the state had moved on
+	shadowed            atomic.Uint64 // of all calls: those that would have been refused
+}
+
+// refusing are the states that refuse calls: the reasons for a refusal.
+var refusing = [...]State{Open, HalfOpen, ForcedOpen}
+
+func (t *tally) refuse(s State) { t.refused[s-Open].Add(1) }
+
+func (t *tally) allRefused() (n uint64) {
+	for i := range t.refused {
+		n += t.refused[i].Load()
+	}
+	return n
+}
+
+// settle takes the result of a call. by is the span of the call, for an opening to be traced back to.
+func (b *Breaker) settle(ctx context.Context, t *ticket, o Outcome, err error, by trace.SpanContext) {
+	g := t.gen
+	if g.running != nil && g.state == Closed {
+		g.running.ended(t.running)
+	}
+	switch {
+	case t.probe != nil:
+		b.settleProbe(t, o, err, by)
+		b.events.deliver(ctx, b)
+	case o == Ignored:
+		b.tally.ignored.Add(1)
+	case b.gen.Load() != g:
+		b.tally.late.Add(1)
+		b.count(o)
+	case g.state != Closed: // disabled, or in shadow
+		b.count(o)
+	case o == Success && g.running == nil:
+		g.window.success(b.set.now(), b.set.bucket, false)
+		b.mend(g)
+	default:
+		b.judge(ctx, g, t, o, err, by)
+		b.mend(g)
+	}
+}
+
+// count counts a result that no window is to see.
+func (b *Breaker) count(o Outcome) {
+	if o == Success {
+		b.tally.successes.Add(1)
+	} else {
+		b.tally.failures.Add(1)
+	}
+}
+
+// mend sees to it that a result which was added to a window while the state moved on is not lost to the totals:
+// either who moved it on took it over, or we do.
+func (b *Breaker) mend(g *generation) {
+	if b.gen.Load() == g {
+		return
+	}
+	b.mu.Lock()
+	b.retireLocked(g)
+	b.mu.Unlock()
+}
+
+// judge counts a result in the closed state, and opens the breaker if that was one failure too many. A success does
+// not open it, unless it was slow.
+func (b *Breaker) judge(ctx context.Context, g *generation, t *ticket, o Outcome, err error, by trace.SpanContext) {
+	now := b.set.now()
+	slow := g.running != nil && now-t.start >= b.set.slowAfter
+	if o == Success {
+		g.window.success(now, b.set.bucket, slow)
+		if slow && b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
+			b.trip(ctx, g, now, errSlow, by)
+		}
+		return
+	}
+	streak := g.window.failure(now, b.set.bucket, slow)
+	if b.set.consecutive > 0 && streak >= b.set.consecutive {
+		b.trip(ctx, g, now, err, by)
+		return
+	}
+	seen := g.window.counts(now, b.set.bucket)
+	switch {
+	case seen.calls >= b.set.minCalls && float64(seen.failures) >= b.set.failureRatio*float64(seen.calls):
+		b.trip(ctx, g, now, err, by)
+	case slow && b.set.slow(seen, g.running.late(now)):
+		b.trip(ctx, g, now, errSlow, by)
+	}
+}
+
+// slow reports whether too many calls were slow. late are under way and overdue: not yet among seen.
+func (s *settings) slow(seen counts, late uint64) bool {
+	calls := seen.calls + late
+	return calls >= s.minCalls && float64(seen.slow+late) >= s.slowRatio*float64(calls)
+}
+
+// settleProbe takes the result of a probe, and closes the breaker or opens it again if the machine says so.
+func (b *Breaker) settleProbe(t *ticket, o Outcome, err error, by trace.SpanContext) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.set.now()
+	if o == Ignored {
+		b.tally.ignored.Add(1)
+	} else {
+		b.count(o)
+	}
+	if b.gen.Load() != t.gen {
+		if o != Ignored {
+			b.tally.late.Add(1)
+		}
+		return
+	}
+	if o == Success && b.set.slowAfter > 0 && now-t.probe.start >= b.set.slowAfter {
+		o, err = Failure, errSlow
+	}
+	open := t.gen.opening
+	open.probes = slices.DeleteFunc(open.probes, func(p *probe) bool { return p == t.probe })
+	switch open.machine.after(t.probe.done, o) {
+	case Closed:
+		b.closeLocked(now, counts{})
+	case Open:
+		b.reopenLocked(now, now, err, by)
+	}
+}

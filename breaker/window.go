@@ -1,0 +1,114 @@
+package breaker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// buckets is in how many steps the window rolls.
+const buckets = 10
+
+// window counts what happened in the last stretch of time, in ten buckets.
+//
+// It does not count by bucket. It keeps running totals, and a mark of them at the start of each bucket; what
+// happened since then is the difference. So a success is one atomic add to one word, nothing is ever set back
+// under a concurrent add, and no result is lost or counted twice. The lock is for the marks: taken once a bucket,
+// by whoever comes first, and by those who look back after a failure. A success never waits for it.
+type window struct {
+	successes atomic.Uint64
+	// edge is when the bucket of the moment ends. Comparing with it costs less than dividing by the width.
+	edge     atomic.Int64
+	failures atomic.Uint64
+	slow     atomic.Uint64 // successes and failures that were slow
+	streak   atomic.Uint32 // failures since the last success; no window cuts it
+
+	mu    sync.Mutex
+	tick  int64 // number of the bucket of the moment
+	marks [buckets]totals
+}
+
+// totals are running counts at one moment. Differences of them are right also after an overflow.
+type totals struct{ successes, failures, slow uint32 }
+
+// success counts a success at time now.
+func (w *window) success(now, width time.Duration, slow bool) {
+	if int64(now) >= w.edge.Load() && w.mu.TryLock() {
+		w.rollLocked(now, width)
+		w.mu.Unlock()
+	} // else somebody is looking back: this call counts for the bucket before or after the edge
+	w.successes.Add(1)
+	if w.streak.Load() != 0 { // only read on the good path
+		w.streak.Store(0)
+	}
+	if slow {
+		w.slow.Add(1)
+	}
+}
+
+// failure counts a failure at time now, and returns how many there were in a row.
+func (w *window) failure(now, width time.Duration, slow bool) (streak uint32) {
+	w.roll(now, width)
+	w.failures.Add(1)
+	if slow {
+		w.slow.Add(1)
+	}
+	return w.streak.Add(1)
+}
+
+func (w *window) roll(now, width time.Duration) {
+	if int64(now) >= w.edge.Load() {
+		w.mu.Lock()
+		w.rollLocked(now, width)
+		w.mu.Unlock()
+	}
+}
+
+// rollLocked starts the buckets up to now. A reading of the clock from before the bucket of the moment changes
+// nothing.
+func (w *window) rollLocked(now, width time.Duration) {
+	tick := int64(now / width)
+	if tick <= w.tick {
+		return
+	}
+	at := w.totals()
+	for t := max(w.tick+1, tick-buckets+1); t <= tick; t++ {
+		w.marks[t%buckets] = at
+	}
+	w.tick = tick
+	w.edge.Store((tick + 1) * int64(width))
+}
+
+func (w *window) totals() totals {
+	return totals{uint32(w.successes.Load()), uint32(w.failures.Load()), uint32(w.slow.Load())}
+}
+
+// counts are what happened in the window up to now.
+type counts struct{ calls, failures, slow uint64 }
+
+func (w *window) counts(now, width time.Duration) counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rollLocked(now, width)
+	at, from := w.totals(), w.marks[(w.tick+1)%buckets]
+	failures := at.failures - from.failures
+	return counts{
+		calls:    uint64(at.successes-from.successes) + uint64(failures),
+		failures: uint64(failures),
+		slow:     uint64(at.slow - from.slow),
+	}
+}
+
+// begin sets an empty window to time now. seed are counts to start with, as if they had happened just now.
+func (w *window) begin(now, width time.Duration, seed counts) {
+	w.tick = int64(now / width)
+	w.edge.Store((w.tick + 1) * int64(width))
+	w.successes.Store(seed.calls - seed.failures)
+	w.failures.Store(seed.failures)
+	w.slow.Store(seed.slow)
+}
+
+// take empties the totals and returns them: for a window that has had its day. See Breaker.retireLocked.
+func (w *window) take() (successes, failures uint64) {
+	return w.successes.Swap(0), w.failures.Swap(0)
+}

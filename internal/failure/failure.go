@@ -1,0 +1,57 @@
+// Package failure reads what policies tell each other, without importing each other, through small methods on
+// errors. It looks the whole tree of an error through, as errors.As does, and allocates nothing: it runs on every
+// failure of every attempt.
+package failure
+
+import "time"
+
+// Refused reports whether the call was refused before any work was done.
+func Refused(err error) bool {
+	e, ok := Find[interface{ Refused() bool }](err)
+	return ok && e.Refused()
+}
+
+// Exhausted reports whether someone below has already retried to the end.
+func Exhausted(err error) bool {
+	e, ok := Find[interface{ Exhausted() bool }](err)
+	return ok && e.Exhausted()
+}
+
+// RetryAfter is the earliest sensible time for the next attempt, if the error asks for one.
+func RetryAfter(err error) (d time.Duration, asked bool) {
+	e, ok := Find[interface{ RetryAfter() time.Duration }](err)
+	if !ok {
+		return 0, false
+	}
+	d = e.RetryAfter()
+	return d, d > 0
+}
+
+// Find returns the first error in err's tree that is a T: errors.As, but for the allocation of a target.
+func Find[T any](err error) (found T, ok bool) {
+	for err != nil {
+		if found, ok = err.(T); ok {
+			return found, true
+		}
+		if as, can := err.(interface{ As(any) bool }); can {
+			var target T
+			if as.As(&target) {
+				return target, true
+			}
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, each := range e.Unwrap() {
+				if found, ok = Find[T](each); ok {
+					return found, true
+				}
+			}
+			return found, false
+		default:
+			return found, false
+		}
+	}
+	return found, false
+}

@@ -1,0 +1,47 @@
+package retry
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/deadline"
+)
+
+// AttemptFrom returns the number of the attempt that ctx belongs to: 1 for the first, and outside of any retry. In
+// nested retries it is that of the innermost one that is past its first attempt: whether this is a repeat.
+func AttemptFrom(ctx context.Context) int {
+	if n, ok := ctx.Value(attemptKey{}).(int); ok {
+		return n
+	}
+	return 1
+}
+
+type attemptKey struct{}
+
+// attemptContext carries the number of an attempt after the first. The first has none, so that it costs nothing.
+type attemptContext struct {
+	context.Context
+	number int
+}
+
+func (c *attemptContext) Value(key any) any {
+	if _, ok := key.(attemptKey); ok {
+		return c.number
+	}
+	return c.Context.Value(key)
+}
+
+// limited returns ctx with the time limits of one attempt, or nil if there are none.
+func (p *Policy) limited(ctx context.Context, callLimit time.Time) *deadline.Context {
+	limit := callLimit
+	if p.cfg.AttemptTimeout > 0 {
+		limit = time.Now().Add(p.cfg.AttemptTimeout)
+		if !callLimit.IsZero() && callLimit.Before(limit) {
+			limit = callLimit
+		}
+	}
+	if limit.IsZero() {
+		return nil
+	}
+	return deadline.New(ctx, limit)
+}
