@@ -61,7 +61,7 @@ func TestDiscardKeepsTheConnection(t *testing.T) {
 
 // None of these ends. The test fails by its timeout.
 func TestDiscardReturns(t *testing.T) {
-	bomb := gzipped(64 << 20)
+	bomb := gzipped(8 << 20)
 	pages := map[string]func(w http.ResponseWriter, r *http.Request){
 		"endless": func(w http.ResponseWriter, _ *http.Request) {
 			for {
