@@ -39,10 +39,10 @@ type Map[K comparable, V any] struct {
 
 // entry is a key with its value, in the map or on its way out.
 type entry[K comparable, V any] struct {
-	key   K
-	value V
 	hash  uint64
+	key   K
 	used  atomic.Int64 // the stamp of the last Get
+	value V
 	next  atomic.Pointer[entry[K, V]]
 }
 
@@ -63,9 +63,9 @@ func New[K comparable, V any](c Config[K, V]) *Map[K, V] {
 func (m *Map[K, V]) Get(k K) V {
 	h := maphash.Comparable(m.seed, k)
 	if e := m.table.Load().find(h, k); e != nil {
-		now := m.clock.now()
-		if !m.idle(e.used.Load(), now) {
-			e.used.Store(m.clock.stamp(now))
+		used, now := e.used.Load(), m.clock.now()
+		if !m.idle(used, now) {
+			m.clock.touch(&e.used, used, now)
 			return e.value
 		}
 	}

@@ -26,7 +26,7 @@ type line [64]byte
 
 // On a clock that moves with each reading, how much it may move before it is written down. At a microsecond the
 // writes are too few to be felt; a clock of that resolution or worse does not move with each reading.
-const fineSlack = int64(time.Microsecond)
+const fineSlack = int64(20 * time.Microsecond)
 
 // begin measures the clock with a few readings.
 func (c *clock) begin() {
@@ -56,4 +56,11 @@ func (c *clock) stamp(now int64) int64 {
 		return now
 	}
 	return c.last.Add(1)
+}
+
+// touch gives an entry that was last used at used the stamp for a Get at now.
+func (c *clock) touch(word *atomic.Int64, used, now int64) {
+	if s := c.stamp(now); used < s && !word.CompareAndSwap(used, s) && c.slack > 0 {
+		word.Store(s + c.slack)
+	}
 }
