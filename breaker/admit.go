@@ -20,8 +20,13 @@ func (b *Breaker) admit(ctx context.Context, t *ticket) *OpenError {
 // admitSlowly is admission in all other cases. A refusal after the trip takes no lock either.
 func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
 	for {
-		g, now := b.gen.Load(), b.set.now()
-		t.gen, t.start = g, now
+		g := b.gen.Load()
+		t.gen = g
+		if g.state == ForcedOpen || g.state == Open && !g.opening.near.Load() {
+			return b.refuse(t)
+		}
+		now := b.set.now()
+		t.start = now
 		switch {
 		case g.state == Closed:
 			if g.running == nil {
@@ -33,7 +38,7 @@ func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
 			}
 		case g.state == Disabled:
 			return nil
-		case g.state == ForcedOpen, g.state == Open && now < g.opening.until:
+		case g.state == Open && now < g.opening.until:
 			return b.refuse(t)
 		default:
 			changed, refused := b.tryProbe(t, g, now)

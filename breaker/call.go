@@ -68,6 +68,9 @@ func (c *call) observe(refusal *OpenError) {
 
 // end judges the result.
 func (c *call) end(err error) {
+	if err == nil && c.tel == nil && c.b.succeeded(&c.ticket) {
+		return
+	}
 	outcome := c.classify(err)
 	defer c.tel.End(c.ctx, spoken[outcome], err, 0) // also if OnStateChange panics
 	c.b.settle(c.ctx, &c.ticket, outcome, err, c.tel.SpanContext())

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -11,24 +12,27 @@ import (
 // is still the breaker's, else it is late. Each generation has a window of its own, so that a result which slips in
 // beside a change of state lands in the old one, where it does no harm.
 type generation struct {
-	// What every call reads has a cache line of its own. The window's count of successes, which every call writes,
-	// begins the next: the size of the whole is a power of two, and the allocator aligns it.
+	// What every call reads shares a cache line (with the start of window); what every call writes is in the next.
+	// The size of the whole is a multiple of a line that the allocator has a size for, and so aligns.
 	state   State // never Shadow: that is how the breaker answers, not what it is in
 	shadow  bool  // refuses nothing, only counts
 	number  uint64
 	since   time.Duration
 	running *running // nil unless slow calls count
 	opening *opening // Open, HalfOpen, ForcedOpen
-	_       [64 - 5*8]byte
-
-	window window
-	_      [generationSize - 64 - unsafe.Sizeof(window{})]byte
+	window  window
+	_       [generationSize - generationHead - unsafe.Sizeof(window{})]byte
 }
 
-const generationSize = 256
+const (
+	generationSize = 256
+	generationHead = 5 * 8 // before window
+)
 
 // opening is what the generations between a trip and the closing, or the next opening, share.
 type opening struct {
+	// near is set when the end is near. Until then a refusal need not read the clock, which is most of its cost.
+	near    atomic.Bool
 	until   time.Duration // end of the cool-down; of Open
 	machine *machine      // nil: forced
 	refusal *OpenError    // made once
@@ -52,9 +56,14 @@ func (s *settings) newGeneration(state State, now time.Duration, seed counts) *g
 	return g
 }
 
-// refuses reports whether the state turns calls away.
-func (g *generation) refuses() bool {
-	return g.state == Open || g.state == HalfOpen || g.state == ForcedOpen
+// arm starts the timer for near. It comes well before the end, so that the clock decides when that is.
+func (o *opening) arm(coolDown time.Duration) {
+	const short = 20 * time.Millisecond
+	if coolDown < short {
+		o.near.Store(true)
+		return
+	}
+	time.AfterFunc(coolDown-coolDown/8, func() { o.near.Store(true) })
 }
 
 // hung returns when the oldest probe runs out of time, if one has at time now.

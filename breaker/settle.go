@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/holdfast-go/holdfast/internal/stripe"
 )
 
 // tally is what became of calls. Successes and failures of the generation of the moment are in its window; the rest
@@ -13,7 +15,7 @@ import (
 type tally struct {
 	successes, failures atomic.Uint64 // but those
 	ignored             atomic.Uint64
-	refused             [len(refusing)]atomic.Uint64
+	refused             [len(refusing)]stripe.Counter
 	late                atomic.Uint64 // of all successes and failures: those that came after the state had moved on
 	shadowed            atomic.Uint64 // of all calls: those that would have been refused
 }
@@ -21,13 +23,25 @@ type tally struct {
 // refusing are the states that refuse calls: the reasons for a refusal.
 var refusing = [...]State{Open, HalfOpen, ForcedOpen}
 
-func (t *tally) refuse(s State) { t.refused[s-Open].Add(1) }
+func (t *tally) refuse(s State) { t.refused[s-Open].Add() }
 
 func (t *tally) allRefused() (n uint64) {
 	for i := range t.refused {
 		n += t.refused[i].Load()
 	}
 	return n
+}
+
+// succeeded takes a plain success in the closed state: nearly every result. It reports false if this is none, and has
+// done nothing then.
+func (b *Breaker) succeeded(t *ticket) bool {
+	g := t.gen
+	if g.state != Closed || g.running != nil || b.gen.Load() != g {
+		return false
+	}
+	g.window.success(b.set.now(), b.set.bucket, false)
+	b.mend(g)
+	return true
 }
 
 // settle takes the result of a call. by is the span of the call, for an opening to be traced back to.
@@ -47,9 +61,7 @@ func (b *Breaker) settle(ctx context.Context, t *ticket, o Outcome, err error, b
 		b.count(o)
 	case g.state != Closed: // disabled, or in shadow
 		b.count(o)
-	case o == Success && g.running == nil:
-		g.window.success(b.set.now(), b.set.bucket, false)
-		b.mend(g)
+	case o == Success && b.succeeded(t):
 	default:
 		b.judge(ctx, g, t, o, err, by)
 		b.mend(g)

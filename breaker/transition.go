@@ -54,6 +54,7 @@ func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanC
 		machine: newMachine(until-now, b.set.probes),
 		refusal: b.refusal(Open, until, why, by),
 	}
+	g.opening.arm(until - now)
 	b.enterLocked(g, why)
 }
 

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/stripe"
 )
 
 // buckets is in how many steps the window rolls.
@@ -12,16 +14,20 @@ const buckets = 10
 // window counts what happened in the last stretch of time, in ten buckets.
 //
 // It does not count by bucket. It keeps running totals, and a mark of them at the start of each bucket; what
-// happened since then is the difference. So a success is one atomic add to one word, nothing is ever set back
+// happened since then is the difference. So a success is one atomic add, nothing is ever set back
 // under a concurrent add, and no result is lost or counted twice. The lock is for the marks: taken once a bucket,
 // by whoever comes first, and by those who look back after a failure. A success never waits for it.
 type window struct {
-	successes atomic.Uint64
+	// What every call reads comes first, and has no neighbour that every call writes: see generation.
+
 	// edge is when the bucket of the moment ends. Comparing with it costs less than dividing by the width.
-	edge     atomic.Int64
-	failures atomic.Uint64
-	slow     atomic.Uint64 // successes and failures that were slow
-	streak   atomic.Uint32 // failures since the last success; no window cuts it
+	edge   atomic.Int64
+	streak atomic.Uint32 // failures since the last success; no window cuts it
+	_      [64 - generationHead - 12]byte
+
+	successes stripe.Counter
+	failures  atomic.Uint64
+	slow      atomic.Uint64 // successes and failures that were slow
 
 	mu    sync.Mutex
 	tick  int64 // number of the bucket of the moment
@@ -37,7 +43,7 @@ func (w *window) success(now, width time.Duration, slow bool) {
 		w.rollLocked(now, width)
 		w.mu.Unlock()
 	} // else somebody is looking back: this call counts for the bucket before or after the edge
-	w.successes.Add(1)
+	w.successes.Add()
 	if w.streak.Load() != 0 { // only read on the good path
 		w.streak.Store(0)
 	}
@@ -110,5 +116,5 @@ func (w *window) begin(now, width time.Duration, seed counts) {
 
 // take empties the totals and returns them: for a window that has had its day. See Breaker.retireLocked.
 func (w *window) take() (successes, failures uint64) {
-	return w.successes.Swap(0), w.failures.Swap(0)
+	return w.successes.Take(), w.failures.Swap(0)
 }

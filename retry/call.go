@@ -71,6 +71,9 @@ func (c *call) begin(ctx context.Context, p *Policy, nilFunc bool) error {
 func (c *call) startAttempt() context.Context {
 	c.number++
 	c.running = true
+	if c.number == 1 && c.tel == nil && !c.p.limits {
+		return c.ctx
+	}
 	ctx := c.ctx
 	if c.number > 1 {
 		ctx = &attemptContext{ctx, c.number}
@@ -105,16 +108,21 @@ func (c *call) kind() telemetry.AttemptKind {
 // succeed records the attempt and the call. The time limit stops, and the attempt's context lives on; a Transport
 // keeps the limit until the body is closed.
 func (c *call) succeed() {
-	c.running = false
-	c.p.counts.attempt(c.kind(), telemetry.Success)
+	if c.number == 1 {
+		c.p.counts.atOnce.Add()
+	} else {
+		c.p.counts.attempt(telemetry.Retry, telemetry.Success)
+	}
 	if c.limited != nil && c.req == nil {
 		c.limited.Release()
 	}
 	if c.p.cfg.Budget != nil {
 		c.p.cfg.Budget.Deposit()
 	}
-	c.attempt.End(telemetry.Success, nil)
-	c.tel.End(c.ctx, telemetry.Success, nil, c.number)
+	if c.tel != nil {
+		c.attempt.End(telemetry.Success, nil)
+		c.tel.End(c.ctx, telemetry.Success, nil, c.number)
+	}
 }
 
 // abort records that fn, or a callback, panicked or ended its goroutine.

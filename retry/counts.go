@@ -6,12 +6,13 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/stripe"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
 // counts are what a policy has done. They are its own, whether or not anybody looks.
 type counts struct {
-	atOnce   telemetry.Counter // first attempts that succeeded: the one count of the good path
+	atOnce   stripe.Counter // first attempts that succeeded: the one count of the good path
 	attempts [2][telemetry.Lost]atomic.Uint64
 	failed   atomic.Uint64 // calls that failed for good
 	ignored  atomic.Uint64 // calls that the caller cancelled
@@ -22,10 +23,6 @@ type counts struct {
 var suppressions = [...]string{"max_attempts", "budget", "deadline", "not_retryable", "exhausted_below"}
 
 func (c *counts) attempt(k telemetry.AttemptKind, o telemetry.Outcome) {
-	if k == telemetry.Initial && o == telemetry.Success {
-		c.atOnce.Add()
-		return
-	}
 	c.attempts[k][o].Add(1)
 }
 

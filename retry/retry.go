@@ -12,6 +12,7 @@ import (
 type Policy struct {
 	cfg    Config
 	label  string // "retry payments"
+	limits bool   // attempts have a time limit
 	scope  *telemetry.Scope
 	counts counts
 }
@@ -22,6 +23,7 @@ func New(c Config) (*Policy, error) {
 		return nil, err
 	}
 	p := &Policy{cfg: c.withDefaults(), label: telemetry.Label("retry", c.Name)}
+	p.limits = p.cfg.AttemptTimeout > 0 || p.cfg.MaxElapsed > 0
 	p.scope = telemetry.NewScope(telemetry.Options{
 		Type: "retry", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,

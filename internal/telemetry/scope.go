@@ -26,15 +26,18 @@ type Scope struct {
 	logger    *slog.Logger
 	tracing   *tracing
 	metering  *metering
+	global    bool // follows the global providers, both of them
 	made      atomic.Pointer[prepared]
 }
 
 // NewScope returns the scope of a policy.
 func NewScope(o Options) *Scope {
-	return &Scope{
+	s := &Scope{
 		typ: o.Type, name: o.Name, logger: o.Logger,
 		tracing: tracingFor(o.TracerProvider), metering: meteringFor(o.MeterProvider),
 	}
+	s.global = s.tracing == &globalTracing && s.metering == &globalMetering
+	return s
 }
 
 // prepared is what never changes, made once: an attribute made for each call is an allocation for each call. It is
@@ -74,6 +77,9 @@ func Label(word, name string) string {
 // Active reports whether anybody wants spans or durations. It is the one question of the hot path: a few
 // nanoseconds and no allocation while nothing is installed.
 func (s *Scope) Active(ctx context.Context) bool {
+	if s.global && nothingInstalled() {
+		return false
+	}
 	return s.tracing.tracer() != nil || s.metering.histogram(ctx) != nil
 }
 

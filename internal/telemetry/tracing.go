@@ -21,6 +21,11 @@ var (
 	sdkSeen atomic.Bool
 )
 
+// nothingInstalled reports whether both global providers are still otel's own.
+func nothingInstalled() bool {
+	return otel.GetTracerProvider() == defaultTracers && otel.GetMeterProvider() == defaultMeters && !sdkSeen.Load()
+}
+
 // unlessReplaced returns provider if it is otel's default, and the zero value if an SDK was set before this
 // package was initialised.
 func unlessReplaced[P any](provider P) (none P) {

@@ -1,0 +1,73 @@
+package stripe_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/internal/stripe"
+)
+
+// Nothing that is added is lost, however many add, and while others take.
+func TestCounterUnderContention(t *testing.T) {
+	const goroutines, each = 50, 2000
+	var c stripe.Counter
+	var adding, taking sync.WaitGroup
+	var taken uint64
+	stop := make(chan struct{})
+	taking.Go(func() {
+		for {
+			taken += c.Take()
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range goroutines {
+		adding.Go(func() {
+			for range each {
+				c.Add()
+			}
+		})
+	}
+	adding.Wait()
+	close(stop)
+	taking.Wait()
+	if got := taken + c.Load(); got != goroutines*each {
+		t.Errorf("taken %d, left %d: want %d in all", taken, c.Load(), goroutines*each)
+	}
+}
+
+func TestCounterAlone(t *testing.T) {
+	var c stripe.Counter
+	c.Store(40)
+	c.Add()
+	c.Add()
+	if got := c.Load(); got != 42 {
+		t.Errorf("Load() = %d, want 42", got)
+	}
+	if got := c.Take(); got != 42 || c.Load() != 0 {
+		t.Errorf("Take() = %d and left %d, want 42 and 0", got, c.Load())
+	}
+	if n := testing.AllocsPerRun(100, c.Add); n != 0 {
+		t.Errorf("Add makes %v allocations, want none", n)
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	b.Run("1core", func(b *testing.B) {
+		var c stripe.Counter
+		for b.Loop() {
+			c.Add()
+		}
+	})
+	b.Run("2cores", func(b *testing.B) {
+		var c stripe.Counter
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				c.Add()
+			}
+		})
+	})
+}
