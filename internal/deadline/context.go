@@ -70,9 +70,9 @@ func (c *Context) Done() <-chan struct{} {
 	if l == unasked {
 		return c.parent.Done()
 	}
-	// The parent's end is on its way to the link in a goroutine of its own. Who ends the parent and then polls this
-	// channel should not have to know.
-	l.lookUp()
+	// The end may be on its way to the link, in a goroutine of the timer's or the parent's. Who ends the parent and
+	// then polls this channel should not have to know.
+	l.look(c.limit)
 	return c.done
 }
 
@@ -81,13 +81,17 @@ func (c *Context) Done() <-chan struct{} {
 func (c *Context) Err() error {
 	l := c.link.Load()
 	if l == nil {
-		if err := c.parent.Err(); err != nil {
-			return err
-		}
-		if time.Until(c.limit) > 0 {
+		switch err := c.parent.Err(); {
+		case err != nil:
+			// Not only returned: another goroutine may be about to say that it was the limit, and all must hear the same.
+			end := settled(ended, err, false)
+			end.byParent = true
+			l = c.settle(end)
+		case time.Until(c.limit) <= 0:
+			l = c.settle(expired)
+		default:
 			return nil
 		}
-		l = c.settle(expired)
 	}
 	if l == unasked {
 		return c.parent.Err()

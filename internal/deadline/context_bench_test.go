@@ -1,0 +1,73 @@
+package deadline_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/deadline"
+)
+
+var sink <-chan struct{}
+
+// BenchmarkAttempt is one attempt in the context of each kind. The time of the limit is computed once: whoever makes
+// an attempt has it.
+func BenchmarkAttempt(b *testing.B) {
+	parent, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	limit := time.Now().Add(time.Hour)
+
+	b.Run("quiet", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			deadline.New(parent, limit).Release()
+		}
+	})
+	b.Run("quiet_failed", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			deadline.New(parent, limit).Cancel()
+		}
+	})
+	b.Run("err", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx := deadline.New(parent, limit)
+			if ctx.Err() != nil {
+				b.Fatal("ended")
+			}
+			ctx.Release()
+		}
+	})
+	b.Run("done_released", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx := deadline.New(parent, limit)
+			sink = ctx.Done()
+			ctx.Release()
+		}
+	})
+	b.Run("done_failed", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx := deadline.New(parent, limit)
+			sink = ctx.Done()
+			ctx.Cancel()
+		}
+	})
+	b.Run("std", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, cancel := context.WithDeadline(parent, limit)
+			cancel()
+		}
+	})
+	b.Run("std_done", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx, cancel := context.WithDeadline(parent, limit)
+			sink = ctx.Done()
+			cancel()
+		}
+	})
+}
