@@ -90,7 +90,7 @@ func TestImportFaults(t *testing.T) {
 		return listed{ImportPath: path, Imports: imports, Module: &struct{ Path string }{module}}
 	}
 	sound := []listed{
-		{ImportPath: "net/http", Standard: true, Imports: []string{"context"}},
+		{ImportPath: "net/http", Standard: true, Imports: []string{"context", "C"}},
 		{ImportPath: "context", Standard: true},
 		in("golang.org/x/time", "golang.org/x/time/rate", "context"),
 		in("github.com/cenkalti/backoff/v4", "github.com/cenkalti/backoff/v4", "example.com/pulled/in"),
@@ -180,7 +180,7 @@ func importFaults(packages map[string]listed) []string {
 	return faults
 }
 
-// dependencies is every package that path's package reaches through its imports.
+// dependencies is every package that path's package reaches through its imports. "C" is none, only cgo's name for it.
 func dependencies(packages map[string]listed, path string) []string {
 	seen := make(map[string]bool)
 	for rest := packages[path].Imports; len(rest) > 0; {
@@ -192,6 +192,7 @@ func dependencies(packages map[string]listed, path string) []string {
 		}
 	}
 	delete(seen, path)
+	delete(seen, "C")
 	return slices.Sorted(maps.Keys(seen))
 }
 

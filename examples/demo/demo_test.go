@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func short() options {
+	o := defaults()
+	o.duration = 2 * time.Second
+	return o
+}
+
+// TestRuns makes both runs for real. Whatever came of the calls, each is accounted for and nothing is left behind.
+func TestRuns(t *testing.T) {
+	before := runtime.NumGoroutine()
+	o := short()
+	silent := progress{out: t.Output()}
+	builds := map[string]func(*run) (*http.Client, error){
+		"bare":     func(r *run) (*http.Client, error) { return &http.Client{Transport: r.bodies}, nil },
+		"holdfast": func(r *run) (*http.Client, error) { return guarded(r.bodies, r.changes.add) },
+	}
+	for name, build := range builds {
+		r, err := measure(t.Context(), name, o, silent, build) // an error if a body is left open
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := o.rate; r.total.calls != want {
+			t.Errorf("%s: %d calls, want %d", name, r.total.calls, want)
+		}
+		for i, s := range r.samples {
+			if s.calls != o.rate/len(kinds) {
+				t.Errorf("%s, %s: %d calls, want a third", name, kinds[i].name, s.calls)
+			}
+			if len(s.took)+s.shed != s.calls || s.succeeded+s.refused+s.shed > s.calls {
+				t.Errorf("%s, %s: calls are missing: %d times, %+v", name, kinds[i].name, len(s.took), s)
+			}
+			if s.requests == 0 || s.connections == 0 || int(s.requests) < s.succeeded {
+				t.Errorf("%s, %s: %d requests over %d connections for %d successes",
+					name, kinds[i].name, s.requests, s.connections, s.succeeded)
+			}
+		}
+	}
+	noneLeft(t, before)
+}
+
+// noneLeft waits for the goroutines of closed connections to notice. If some never do, the test's timeout says which.
+func noneLeft(t *testing.T, before int) {
+	t.Helper()
+	for range time.Tick(10 * time.Millisecond) {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("ended")
+		}
+	}
+}
+
+func TestShow(t *testing.T) {
+	var out strings.Builder
+	if err := show(t.Context(), &out, short(), progress{out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"bursty", "bare      [####", "holdfast  [####", "success", "Under holdfast, ", "The price: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("missing %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// interrupter is Ctrl-C at the first word of progress.
+type interrupter struct {
+	strings.Builder
+	cancel context.CancelFunc
+}
+
+func (w *interrupter) Write(p []byte) (int, error) {
+	if strings.HasPrefix(string(p), "bare ") {
+		w.cancel()
+	}
+	return w.Builder.Write(p)
+}
+
+// TestInterrupted: what there is by then is printed.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &interrupter{cancel: cancel}
+	if err := show(ctx, out, short(), progress{out: out}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Interrupted:", "all three", "Bare, ", "Ended before the first call under holdfast"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("missing %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "holdfast  [") {
+		t.Errorf("went on with the second run:\n%s", out.String())
+	}
+}

@@ -1,0 +1,88 @@
+// Demo shows what holdfast is for: it makes a few thousand real HTTP calls to three servers that fail on purpose,
+// first with a bare http.Client and then with the same client under a retry and a breaker, and prints what came of it.
+//
+//	go run ./examples/demo
+//	go run ./examples/demo -duration 1m -rate 600 -seed 7
+//
+// Ctrl-C ends it early, with what it has measured by then; a second Ctrl-C at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	opts, err := parse(os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "demo: these flags cannot work:\n%v\n", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // from the second Ctrl-C on, it is the system's again
+	if err := show(ctx, os.Stdout, opts, progress{os.Stdout, isTerminal(os.Stdout)}); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// show is the whole demo: the story, the two runs, the table, what it means.
+func show(ctx context.Context, out io.Writer, o options, p progress) error {
+	tell(out, o)
+	bare, err := measure(ctx, "bare", o, p, func(r *run) (*http.Client, error) {
+		return &http.Client{Transport: r.bodies}, nil
+	})
+	if err != nil {
+		return err
+	}
+	var held *result
+	if ctx.Err() == nil {
+		held, err = measure(ctx, "holdfast", o, p, func(r *run) (*http.Client, error) {
+			return guarded(r.bodies, r.changes.add)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is. The runs did not last as long, nor meet the same faults.")
+	}
+	fmt.Fprintln(out)
+	table(out, bare, held)
+	fmt.Fprintln(out)
+	conclude(out, bare, held)
+	return nil
+}
+
+// measure makes one run with the client that build makes for it.
+func measure(ctx context.Context, name string, o options, p progress, build func(*run) (*http.Client, error)) (*result, error) {
+	r, err := newRun(name, o)
+	if err != nil {
+		return nil, err
+	}
+	client, err := build(r)
+	if err != nil {
+		return nil, errors.Join(err, r.end())
+	}
+	done, followed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(followed)
+		p.follow(r, done)
+	}()
+	r.load(ctx, client)
+	close(done)
+	<-followed
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	return resultOf(r.samples()), nil
+}

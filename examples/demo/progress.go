@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// progress reports on a run while it lasts: on a terminal in one line that is always up to date, else in a few lines.
+type progress struct {
+	out      io.Writer
+	terminal bool
+}
+
+// isTerminal tells a terminal from a file and a pipe.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// follow reports on r until done is closed.
+func (p progress) follow(r *run, done <-chan struct{}) {
+	every := r.length() / 4
+	if p.terminal {
+		every = 100 * time.Millisecond
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.line(r)
+		case <-done:
+			p.line(r)
+			if p.terminal {
+				fmt.Fprintln(p.out)
+			}
+			return
+		}
+	}
+}
+
+func (p progress) line(r *run) {
+	calls, successes := r.progress()
+	text := fmt.Sprintf("%-8s  %s  %5d of %d calls, %s succeeded",
+		r.name, bar(ratio(calls, r.planned()), 20), calls, r.planned(), share(ratio(successes, calls)))
+	if p.terminal {
+		fmt.Fprintf(p.out, "\r%s\x1b[K", text)
+	} else {
+		fmt.Fprintln(p.out, text)
+	}
+}
+
+// bar is full where done is 1.
+func bar(done float64, width int) string {
+	full := min(int(done*float64(width)), width)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
+}
