@@ -79,7 +79,6 @@ func (b *Breaker) tooSlow(ctx context.Context, g *generation, now time.Duration)
 func (b *Breaker) refuse(t *ticket) *OpenError {
 	if t.gen.shadow {
 		b.tally.shadowed.Add(1)
-		t.passed = true
 		return nil
 	}
 	b.tally.refuse(t.gen.state)

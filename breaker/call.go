@@ -109,5 +109,4 @@ type ticket struct {
 	probe   *probe
 	start   time.Duration // only if slow calls count
 	running uint32        // likewise: its slot
-	passed  bool          // in spite of the state: shadow
 }

@@ -48,7 +48,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	sent := req
-	if c.ctx != req.Context() {
+	if c.tel != nil { // under a span
 		sent = req.WithContext(c.ctx)
 	}
 	resp, err := httpx.RoundTrip(t.next, sent)

@@ -21,6 +21,9 @@ type machine struct {
 	cb *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
+// shortestOpening is the least that a machine can be open for: see Timeout below.
+const shortestOpening = 2
+
 var errTrip = errors.New("breaker: trip")
 
 // newMachine returns a machine that opens now, for the given cool-down.
@@ -29,7 +32,7 @@ func newMachine(coolDown time.Duration, probes int) *machine {
 		MaxRequests: uint32(probes),
 		// gobreaker is open up to and at the end of its timeout; a cool-down of ours is over at its end. Zero would
 		// mean a minute.
-		Timeout:     max(coolDown-1, 1),
+		Timeout:     coolDown - 1,
 		ReadyToTrip: func(gobreaker.Counts) bool { return true }, // the window has decided
 		IsExcluded:  func(err error) bool { return err == errIgnored },
 	})}

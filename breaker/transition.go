@@ -48,6 +48,7 @@ func (b *Breaker) coolDownLocked() time.Duration {
 }
 
 func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanContext) {
+	until = max(until, now+shortestOpening)
 	g := b.set.newGeneration(Open, now, counts{})
 	g.opening = &opening{
 		until:   until,

@@ -326,7 +326,8 @@ func (c *call) interrupted() error {
 	if err != nil {
 		why = cause.Of("", c.ctx)
 	}
-	if c.number == 1 && !c.waited && errors.Is(c.lastErr, err) && errors.Is(c.lastErr, context.Cause(c.ctx)) {
+	told := err == nil || errors.Is(c.lastErr, err) && errors.Is(c.lastErr, context.Cause(c.ctx))
+	if told && c.number == 1 && !c.waited {
 		return c.finish(outcome, c.lastErr) // it says all there is to say
 	}
 	return c.finish(outcome, &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why})

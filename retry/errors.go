@@ -52,6 +52,9 @@ func (e *Error) Exhausted() bool {
 	}
 }
 
+// Refused reports whether no work was done: the only attempt was refused below.
+func (e *Error) Refused() bool { return e.Attempts == 1 && failure.Refused(e.Err) }
+
 // ErrorType is the word for telemetry: that of the last attempt's error, or of the context's end.
 func (e *Error) ErrorType() string {
 	if _, ended := e.Reason.(reason); !ended {

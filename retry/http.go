@@ -77,17 +77,17 @@ func (t *transport) send(ctx context.Context, c *call) (*http.Response, error) {
 		return resp, nil
 	}
 	status := httpx.NewStatusError(resp, time.Now())
-	if !httpx.Failure(resp.StatusCode) && !httpx.Retryable(resp.StatusCode) {
-		return resp, nil // the request's own fault: the server is well
+	if httpx.Failure(status.StatusCode) || t.policy.cfg.RetryIf(status) {
+		return resp, status
 	}
-	return resp, status
+	return resp, nil // the request's own fault: the server is well
 }
 
 // request returns the request of this attempt. The first is the caller's own, body and all, so that net/http sees
 // what it would see without us.
 func (t *transport) request(ctx context.Context, c *call) (*http.Request, error) {
 	if c.number == 1 {
-		if ctx == c.req.Context() {
+		if c.tel == nil && c.limited == nil {
 			return c.req, nil
 		}
 		return c.req.WithContext(ctx), nil
@@ -115,7 +115,7 @@ func (c *call) deliver(req *http.Request, resp *http.Response, err error) (*http
 	errors.As(err, &failed)
 	if resp == nil {
 		if c.limited != nil {
-			c.limited.Release()
+			c.limited.Cancel()
 		}
 		if failed != nil && failed.Attempts == 1 && failed.Reason != nil && isReason(failed.Reason) {
 			return nil, failed.Err // nothing was retried: net/http's own error, as its callers compare it
@@ -138,7 +138,7 @@ func (c *call) deliver(req *http.Request, resp *http.Response, err error) (*http
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			c.limited.Release()
 		} else {
-			httpx.OnClose(resp, c.limited.Release)
+			httpx.OnClose(resp, c.limited.Cancel)
 		}
 	}
 	return resp, nil
