@@ -22,16 +22,20 @@ func isTerminal(f *os.File) bool {
 
 // follow reports on r until done is closed.
 func (p progress) follow(r *run, done <-chan struct{}) {
-	every := r.length() / 4
+	every, step := r.length()/4, r.planned()/5
 	if p.terminal {
-		every = 100 * time.Millisecond
+		every, step = 100*time.Millisecond, 0
 	}
+	last := 0
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			p.line(r)
+			if calls, _ := r.progress(); calls-last >= step { // while the last calls end there is little to tell
+				last = calls
+				p.line(r)
+			}
 		case <-done:
 			p.line(r)
 			if p.terminal {
