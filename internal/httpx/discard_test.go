@@ -237,6 +237,34 @@ func TestDiscardEndsWithTheContext(t *testing.T) {
 	})
 }
 
+func TestDiscardOfADeadContextReadsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 200 { // a goroutine for it would come to read in some of them
+		b := &counter{ReadCloser: io.NopCloser(strings.NewReader("x"))}
+		httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: b, Request: (&http.Request{}).WithContext(ctx)})
+		runtime.Gosched()
+		if b.reads.Load() != 0 {
+			t.Fatal("read for a caller who has gone")
+		}
+	}
+}
+
+// A body of just the bound is read up to its io.EOF, or all the reading was in vain.
+func TestDiscardReadsToTheEnd(t *testing.T) {
+	ended := false
+	src := strings.NewReader(strings.Repeat("x", 8<<10))
+	b := reader(func(p []byte) (int, error) {
+		n, err := src.Read(p)
+		ended = err == io.EOF
+		return n, err
+	})
+	httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: io.NopCloser(b)})
+	if !ended {
+		t.Error("stopped before the end")
+	}
+}
+
 type reader func([]byte) (int, error)
 
 func (f reader) Read(p []byte) (int, error) { return f(p) }

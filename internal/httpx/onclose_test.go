@@ -68,6 +68,18 @@ func TestOnClosePassesTheErrorOn(t *testing.T) {
 	}
 }
 
+// A permit given back before the connection is free would admit one too many.
+func TestOnCloseComesAfterClose(t *testing.T) {
+	closed := 0
+	resp := &http.Response{Body: &body{Reader: strings.NewReader(""), closed: &closed}}
+	httpx.OnClose(resp, func() {
+		if closed != 1 {
+			t.Error("done was called before the body was closed")
+		}
+	})
+	resp.Body.Close()
+}
+
 func TestOnCloseOfAPanic(t *testing.T) {
 	calls := 0
 	resp := &http.Response{Body: panicky{}}

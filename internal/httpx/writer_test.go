@@ -229,6 +229,11 @@ func TestOnWriteHeaderHandsTheSourceOn(t *testing.T) {
 	if n != 2000 || err != nil || got != io.Reader(src) {
 		t.Errorf("ReadFrom = %d, %v from a %T", n, err, got)
 	}
+
+	w = httpx.OnWriteHeader(w, func(int, http.Header) {})
+	if n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("short")); n != 5 || err != nil {
+		t.Errorf("ReadFrom of a short one = %d, %v", n, err) // io.Copy would hand io.EOF on
+	}
 }
 
 type from func(io.Reader) (int64, error)
