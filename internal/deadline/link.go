@@ -69,7 +69,6 @@ func (l *link) start(limit time.Time) {
 		}
 	}
 	l.mu.Unlock()
-	l.look(limit) // what is already past ends it now, not when the timer's goroutine runs
 }
 
 // look ends the link if its time has come, and reports whether it has ended. The parent goes first: if nobody looked

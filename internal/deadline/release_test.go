@@ -212,6 +212,49 @@ func TestWhoHoldsOnlyTheChannel(t *testing.T) {
 	}
 }
 
+// TestFunctionsOutliveTheContext: who registered one and kept nothing, not even the context in it, is owed the call.
+func TestFunctionsOutliveTheContext(t *testing.T) {
+	parent, end := context.WithCancel(t.Context())
+	called := make(chan struct{})
+	var freed atomic.Bool
+	func() {
+		ctx := deadline.New(parent, time.Now().Add(time.Hour))
+		ctx.AfterFunc(func() { close(called) })
+		ctx.Release()
+		runtime.AddCleanup(ctx, func(int) { freed.Store(true) }, 0)
+	}()
+	if !until(freed.Load) {
+		t.Error("the context was not freed")
+	}
+	collect()
+	end()
+	<-called
+}
+
+// TestFollowingCostsNoGoroutine, but for a foreign parent.
+func TestFollowingCostsNoGoroutine(t *testing.T) {
+	for name, newParent := range parents {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				parent, end := newParent(t)
+				goroutines := runtime.NumGoroutine()
+				if name == "foreign" {
+					goroutines++
+				}
+				ctx := deadline.New(parent, time.Now().Add(time.Hour))
+				ctx.Done()
+				if n := runtime.NumGoroutine(); n != goroutines {
+					t.Errorf("%d goroutines, want %d", n, goroutines)
+				}
+				end()
+				if !isDone(ctx) || ctx.Err() != context.Canceled {
+					t.Error("who polls must see the end at once")
+				}
+			})
+		})
+	}
+}
+
 // TestWhoHoldsTheChannelAlone is the same without a function registered, which would hold the link strongly.
 func TestWhoHoldsTheChannelAlone(t *testing.T) {
 	for name, newParent := range parents {

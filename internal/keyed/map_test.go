@@ -3,6 +3,7 @@ package keyed_test
 import (
 	"math"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ func TestIdleKeyIsMadeAnew(t *testing.T) {
 				}
 			},
 		})
+		time.Sleep(time.Millisecond) // the stamp of the first Get is the time
 		m.Get("k")
 		time.Sleep(time.Minute) // not longer
 		if v := m.Get("k"); v != 1 {
@@ -59,6 +61,34 @@ func TestIdleKeyIsMadeAnew(t *testing.T) {
 		if n := m.Len(); n != 0 || gone != 2 {
 			t.Errorf("%d left, %d reported", n, gone)
 		}
+	})
+}
+
+// TestIdleValuesAreFreed: nothing in the map holds what has left it.
+func TestIdleValuesAreFreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var freed atomic.Int32
+		m := keyed.New(keyed.Config[int, *[64]byte]{MaxKeys: 1000, IdleAfter: time.Minute, New: func(int) *[64]byte {
+			v := new([64]byte)
+			runtime.AddCleanup(v, func(int) { freed.Add(1) }, 0)
+			return v
+		}})
+		for k := range 1000 {
+			m.Get(k)
+		}
+		time.Sleep(time.Hour)
+		if n := m.Len(); n != 0 {
+			t.Errorf("%d keys", n)
+		}
+		for range 10_000 {
+			if freed.Load() == 1000 {
+				return
+			}
+			runtime.GC()
+			runtime.Gosched()
+		}
+		t.Errorf("%d of 1000 values were freed", freed.Load())
+		runtime.KeepAlive(m)
 	})
 }
 

@@ -24,8 +24,8 @@ type clock struct {
 // line keeps what changes off the cache line of what all read.
 type line [64]byte
 
-// On a clock that moves with each reading, how much it may move before it is written down. At a microsecond the
-// writes are too few to be felt; a clock of that resolution or worse does not move with each reading.
+// fineSlack is how far a clock that moves with each reading may go before it is written down: so far that the writes are
+// too few to be felt.
 const fineSlack = int64(20 * time.Microsecond)
 
 // begin measures the clock with a few readings.
@@ -59,6 +59,10 @@ func (c *clock) stamp(now int64) int64 {
 }
 
 // touch gives an entry that was last used at used the stamp for a Get at now.
+//
+// If another Get of the entry comes between, several cores want it at once, and would hand its cache line to and fro for
+// every Get. The order among them is free, so the entry gets a stamp some way ahead of time: until then those who find
+// it need not write. One goroutine alone never comes here, nor does a map whose stamps are all distinct.
 func (c *clock) touch(word *atomic.Int64, used, now int64) {
 	if s := c.stamp(now); used < s && !word.CompareAndSwap(used, s) && c.slack > 0 {
 		word.Store(s + c.slack)
