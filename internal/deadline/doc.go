@@ -17,7 +17,7 @@
 //     would end the body that the caller is still reading; without cancel every call leaves an entry in the parent.
 //   - It says whether it was its own limit that ended it ([Context.Expired]).
 //
-// How it is made: a [Context] is three words and a limit, until Done is asked for. Then it gets a channel and a link.
+// How it is made: a [Context] is 64 bytes and nothing else until Done is asked for. Then it gets a channel and a link.
 // The link is what the parent and the timer hold; it knows the functions to call at the end, and it holds the channel,
 // strongly while the limit runs and weakly after Release. See link.go for why that is sound.
 //
