@@ -17,8 +17,7 @@ import (
 // then, for MaxOpenFor at the most. The result of a request is known when its header is there: a body that breaks off
 // later is not seen.
 func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
-	httpx.Next(next) // a typed nil panics here, not in the first call
-	return &transport{k, next}
+	return &transport{k, httpx.Next(next)}
 }
 
 type transport struct {
@@ -27,14 +26,17 @@ type transport struct {
 }
 
 // Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return httpx.Next(t.next) }
+func (t *transport) Unwrap() http.RoundTripper { return t.next }
+
+// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
+func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.hosts == nil {
-		return httpx.Next(t.next).RoundTrip(req)
+		return t.next.RoundTrip(req)
 	}
 	var c call
 	if err := c.begin(req.Context(), t.hosts.Get(httpx.HostKey(req.URL)), false); err != nil {

@@ -26,24 +26,28 @@ import (
 //
 // The request is not modified. Config.AttemptTimeout runs on until the response's body is closed.
 func Transport(p *Policy, next http.RoundTripper) http.RoundTripper {
-	httpx.Next(next) // a typed nil panics here, not in the first call
-	return &transport{p, next}
+	next = httpx.Next(next)
+	return &transport{p, next, httpx.Faithful(next)}
 }
 
 type transport struct {
-	policy *Policy
-	next   http.RoundTripper
+	policy   *Policy
+	next     http.RoundTripper
+	faithful bool // next leaves requests as they are
 }
 
 // Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return httpx.Next(t.next) }
+func (t *transport) Unwrap() http.RoundTripper { return t.next }
+
+// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
+func (t *transport) Faithful() bool { return t.faithful }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.policy == nil {
-		return httpx.Next(t.next).RoundTrip(req)
+		return t.next.RoundTrip(req)
 	}
 	var c call
 	if err := c.begin(req.Context(), t.policy, false); err != nil {
@@ -59,13 +63,17 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		c.req = again
 	}
-	resp, err := run(&c, func(ctx context.Context) (*http.Response, error) { return t.send(ctx, &c) }, httpx.Discard)
+	var header http.Header // as it was, if next may change it
+	if !t.faithful {
+		header = req.Header.Clone()
+	}
+	resp, err := run(&c, func(ctx context.Context) (*http.Response, error) { return t.send(ctx, &c, header) }, httpx.Discard)
 	return c.deliver(req, resp, err)
 }
 
 // send makes one attempt. A response that may be worth a retry comes with a StatusError for RetryIf to judge.
-func (t *transport) send(ctx context.Context, c *call) (*http.Response, error) {
-	req, err := t.request(ctx, c)
+func (t *transport) send(ctx context.Context, c *call, header http.Header) (*http.Response, error) {
+	req, err := t.request(ctx, c, header)
 	if err != nil {
 		return nil, backoff.Permanent(err)
 	}
@@ -85,14 +93,14 @@ func (t *transport) send(ctx context.Context, c *call) (*http.Response, error) {
 
 // request returns the request of this attempt. The first is the caller's own, body and all, so that net/http sees
 // what it would see without us.
-func (t *transport) request(ctx context.Context, c *call) (*http.Request, error) {
+func (t *transport) request(ctx context.Context, c *call, header http.Header) (*http.Request, error) {
 	if c.number == 1 {
 		if c.tel == nil && c.limited == nil {
 			return c.req, nil
 		}
 		return c.req.WithContext(ctx), nil
 	}
-	req, err := httpx.Resend(ctx, c.req)
+	req, err := httpx.Resend(ctx, c.req, header)
 	if err != nil {
 		return nil, err
 	}

@@ -262,9 +262,9 @@ func TestSnapshot(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := 0
 	p.Run(ctx, func(context.Context) error { return nil })
-	p.Run(ctx, func(context.Context) error { return errBoom })                        // takes two tokens
+	p.Run(ctx, func(context.Context) error { return errBoom })                         // takes two tokens
 	p.Run(ctx, func(context.Context) error { n++; return []error{errBoom, nil}[n-1] }) // takes one
-	p.Run(ctx, func(context.Context) error { return errBoom })                        // there is none
+	p.Run(ctx, func(context.Context) error { return errBoom })                         // there is none
 	p.Run(ctx, func(context.Context) error { return backoff.Permanent(errBoom) })
 	p.Run(ctx, func(context.Context) error { return &plain{exhausted: true} })
 	p.Run(ctx, func(context.Context) error { cancel(); return ctx.Err() })

@@ -3,9 +3,9 @@ package httpx
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -57,47 +57,30 @@ func all(errs []error, is func(error) bool) bool {
 // certificate is not to be trusted, it does not speak TLS, its name does not
 // exist, or the request is malformed. What it does not know may pass.
 //
-// Of several errors in one (errors.Join, or %w twice) a single one is enough.
+// Of several errors in one (errors.Join, or %w twice) a single one is enough. It
+// runs on every failed attempt, so it walks the tree once, and allocates nothing.
 func Permanent(err error) bool {
-	return isAny(err, http.ErrSkipAltProtocol, http.ErrSchemeMismatch, http.ErrUseLastResponse) ||
-		badServer(err) || badName(err) || badRequest(err)
-}
-
-func isAny(err error, targets ...error) bool {
-	for _, target := range targets {
-		if errors.Is(err, target) {
-			return true
+	switch e := err.(type) {
+	case nil:
+		return false
+	case *tls.CertificateVerificationError, tls.RecordHeaderError,
+		x509.UnknownAuthorityError, x509.HostnameError, x509.CertificateInvalidError, x509.ConstraintViolationError,
+		x509.InsecureAlgorithmError, x509.UnhandledCriticalExtension, x509.SystemRootsError:
+		return true // this is not the server, or it speaks no TLS
+	case *net.DNSError:
+		// The resolver has said for certain that there is no such name. One that could
+		// not be asked, or was not sure, may yet find it.
+		return e.IsNotFound && !e.IsTemporary && !e.IsTimeout
+	case *net.AddrError:
+		return true
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), Permanent)
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return Permanent(inner)
 		}
 	}
-	return false
-}
-
-// badServer: TLS found that this is not the server, or that it is none.
-func badServer(err error) bool {
-	return has[*tls.CertificateVerificationError](err) ||
-		has[tls.RecordHeaderError](err) ||
-		has[x509.UnknownAuthorityError](err) ||
-		has[x509.HostnameError](err) ||
-		has[x509.CertificateInvalidError](err) ||
-		has[x509.ConstraintViolationError](err) ||
-		has[x509.InsecureAlgorithmError](err) ||
-		has[x509.UnhandledCriticalExtension](err) ||
-		has[x509.SystemRootsError](err)
-}
-
-// badName: the name is no name, or the resolver has said for certain that there is
-// none such. A resolver that could not be asked, or was not sure, may yet find it.
-func badName(err error) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return dns.IsNotFound && !dns.IsTemporary && !dns.IsTimeout
-	}
-	return has[*net.AddrError](err)
-}
-
-func has[E error](err error) bool {
-	var target E
-	return errors.As(err, &target)
+	return err == http.ErrSkipAltProtocol || err == http.ErrSchemeMismatch || err == http.ErrUseLastResponse || badRequest(err)
 }
 
 // The texts by which net/http, which has no types for them, refuses a request
@@ -124,27 +107,9 @@ var badRequestTexts = []string{
 	"Proxy Authentication Required", // 407 to a CONNECT has no other form
 }
 
-// badRequest looks at the innermost errors only: a text quoted further out may be
-// about something else.
+// badRequest looks at an innermost error: a text quoted further out may be about
+// something else.
 func badRequest(err error) bool {
-	switch e := err.(type) {
-	case nil:
-		return false
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			if badRequest(inner) {
-				return true
-			}
-		}
-		return false
-	case interface{ Unwrap() error }:
-		return badRequest(e.Unwrap())
-	}
 	text := err.Error()
-	for _, prefix := range badRequestTexts {
-		if strings.HasPrefix(text, prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(badRequestTexts, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 }

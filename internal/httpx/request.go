@@ -66,8 +66,11 @@ var (
 // caller's request is not touched. Whoever gets the result must send it or
 // close its body with [CloseBody].
 //
+// header is what the caller's request had before the first attempt, if the
+// transport below may have changed it since; nil stands for req.Header.
+//
 // The error, if there is one, wraps that of GetBody, or says that there is none.
-func Resend(ctx context.Context, req *http.Request) (*http.Request, error) {
+func Resend(ctx context.Context, req *http.Request, header http.Header) (*http.Request, error) {
 	body := req.Body
 	if hasBody(req) {
 		if req.GetBody == nil {
@@ -86,7 +89,10 @@ func Resend(ctx context.Context, req *http.Request) (*http.Request, error) {
 	// and Cancel stay, and so does the very map of trailers. The caller fills that
 	// in while the body is read; the deep copy of Clone would never see it.
 	again := req.WithContext(ctx)
-	again.Header = req.Header.Clone()
+	if header == nil {
+		header = req.Header
+	}
+	again.Header = header.Clone()
 	again.Body = body
 	return again, nil
 }

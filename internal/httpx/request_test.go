@@ -94,7 +94,7 @@ func TestResend(t *testing.T) {
 
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, "attempt 2")
-	again, err := httpx.Resend(ctx, first)
+	again, err := httpx.Resend(ctx, first, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestResendWithoutBody(t *testing.T) {
 		req := request(t, http.MethodPost, "http://example.com")
 		req.Body = body
 		req.GetBody = func() (io.ReadCloser, error) { t.Error("GetBody called"); return nil, nil }
-		again, err := httpx.Resend(t.Context(), req)
+		again, err := httpx.Resend(t.Context(), req, nil)
 		if err != nil || again.Body != body {
 			// Anything else than nil or NoBody would be sent chunked.
 			t.Errorf("Body %v became %v, %v", body, again.Body, err)
@@ -155,7 +155,7 @@ func TestResendFails(t *testing.T) {
 	for _, tt := range tests {
 		req := request(t, http.MethodPost, "http://example.com")
 		req.Body, req.GetBody = io.NopCloser(strings.NewReader("x")), tt.getBody
-		again, err := httpx.Resend(t.Context(), req)
+		again, err := httpx.Resend(t.Context(), req, nil)
 		if again != nil || err == nil || tt.is != nil && !errors.Is(err, tt.is) {
 			t.Errorf("%s: %v, %v", tt.name, again, err)
 		}

@@ -110,3 +110,19 @@ func CloseIdleConnections(base http.RoundTripper) {
 		c.CloseIdleConnections()
 	}
 }
+
+// Faithful reports whether base is known to leave the request as it is, as the
+// contract of [http.RoundTripper] demands and many a middleware does not: it is net/http's own,
+// or one of ours over such a one. Of any other, who means to send a request again
+// keeps what it may have changed.
+func Faithful(base http.RoundTripper) bool {
+	switch t := base.(type) {
+	case *http.Transport:
+		return true
+	case *defaultTransport:
+		return Faithful(t.first)
+	case interface{ Faithful() bool }:
+		return t.Faithful()
+	}
+	return false
+}
