@@ -18,8 +18,7 @@ func (m *Map[K, V]) make(h uint64, k K) V {
 	}
 	for {
 		m.mu.Lock()
-		now := m.clock.now()
-		if gone := m.dropIdleLocked(now); len(gone) > 0 {
+		if gone := m.dropIdleLocked(m.clock.read()); len(gone) > 0 {
 			// They are reported before a successor is made: what goes by a name is gone from there when what
 			// comes takes the name.
 			m.mu.Unlock()
@@ -27,7 +26,7 @@ func (m *Map[K, V]) make(h uint64, k K) V {
 			continue
 		}
 		if e := m.table.Load().find(h, k); e != nil {
-			e.used.Store(m.clock.stamp(now))
+			e.used.Store(m.clock.stamp())
 			m.mu.Unlock()
 			return e.value
 		}
@@ -70,7 +69,7 @@ func (m *Map[K, V]) fill(h uint64, k K, mine *making[V]) V {
 }
 
 func (m *Map[K, V]) insertLocked(e *entry[K, V]) {
-	e.used.Store(m.clock.stamp(m.clock.now()))
+	e.used.Store(m.clock.stamp())
 	t := m.table.Load().grown(m.order.len() + 1)
 	t.insert(e)
 	m.table.Store(t)

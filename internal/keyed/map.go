@@ -13,7 +13,7 @@ type Config[K comparable, V any] struct {
 	// MaxKeys is how many keys are kept. It must be above zero.
 	MaxKeys int
 	// IdleAfter is how long a key is kept after its last Get; zero or less: for as long as there is room.
-	// There is no timer: idle keys go at the next insertion, Len or All.
+	// Idle keys go at the next insertion, Len or All. It is kept to within a millisecond, or a 64th.
 	IdleAfter time.Duration
 	// New makes the value of a key. Of several that want the same key at once, one calls New and the others wait for
 	// its value; New must not call Get for its own key. A panic reaches the caller whose call it was, and the next
@@ -53,7 +53,7 @@ func New[K comparable, V any](c Config[K, V]) *Map[K, V] {
 		panic("keyed: New needs MaxKeys above zero and a func New")
 	}
 	m := &Map[K, V]{cfg: c, seed: maphash.MakeSeed(), making: map[K]*making[V]{}}
-	m.clock.begin()
+	m.clock.begin(c.IdleAfter)
 	m.table.Store(newTable[K, V](8))
 	return m
 }
@@ -63,9 +63,8 @@ func New[K comparable, V any](c Config[K, V]) *Map[K, V] {
 func (m *Map[K, V]) Get(k K) V {
 	h := maphash.Comparable(m.seed, k)
 	if e := m.table.Load().find(h, k); e != nil {
-		used, now := e.used.Load(), m.clock.now()
-		if !m.idle(used, now) {
-			m.clock.touch(&e.used, used, now)
+		if !m.idle(e.used.Load(), m.clock.now()) {
+			m.clock.touch(&e.used)
 			return e.value
 		}
 	}
@@ -82,7 +81,7 @@ func (m *Map[K, V]) Peek(k K) (v V, ok bool) {
 		e = m.table.Load().find(h, k)
 		m.mu.Unlock()
 	}
-	if e == nil || m.idle(e.used.Load(), m.clock.now()) {
+	if e == nil || m.idle(e.used.Load(), m.clock.read()) {
 		return v, false
 	}
 	return e.value, true
@@ -91,7 +90,7 @@ func (m *Map[K, V]) Peek(k K) (v V, ok bool) {
 // Len returns how many keys there are, after those that are idle have gone.
 func (m *Map[K, V]) Len() int {
 	m.mu.Lock()
-	gone := m.dropIdleLocked(m.clock.now())
+	gone := m.dropIdleLocked(m.clock.read())
 	n := m.order.len()
 	m.mu.Unlock()
 	m.report(gone)
@@ -103,7 +102,7 @@ func (m *Map[K, V]) Len() int {
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		m.mu.Lock()
-		gone := m.dropIdleLocked(m.clock.now())
+		gone := m.dropIdleLocked(m.clock.read())
 		entries := m.order.entries()
 		m.mu.Unlock()
 		m.report(gone)

@@ -5,66 +5,85 @@ import (
 	"time"
 )
 
-// A clock gives the stamps that tell which Get was later: nanoseconds since the map's start, made distinct where the
-// time stands still, as it does in a synctest bubble.
+// A clock gives the stamps that tell which Get was later: nanoseconds since the map's start, or a little less, made
+// distinct by counting on.
 //
-// To be sure that a stamp is above all others, each would have to be written where all can see it, and that one word
-// would cost more than the rest of a Get as soon as two cores want it. But where the clock moves on between any two
-// readings, time alone keeps the stamps of one goroutine apart. So last is written only when the clock has moved by
-// more than slack since; if the clock has not moved since last was written, last counts the stamps. Slack is zero where
-// the clock does not move between readings, as measured when the map is made: all stamps are distinct then.
+// To read the time costs more than the rest of a Get, and keeps the processor from overlapping the cache misses of
+// one Get with those of the next. So the time is read once a tick, by whoever comes first; a timer, which runs only
+// while there are Gets, says when that is over. In between, stamps count on from there: at a nanosecond each they
+// cannot overtake the time.
+//
+// To count on, all must write one word. As soon as two cores do so at once, that costs more than the rest too; and then
+// there is no order between them to be kept. So the first who meets another calls it crowded, and until the tick is over
+// all stamps are alike. One goroutine alone has distinct stamps always, also where the time stands still (in a
+// synctest bubble).
 type clock struct {
-	start time.Time
-	slack int64
+	start   time.Time
+	tick    time.Duration
+	fresh   atomic.Bool // last is at most a tick behind the time
+	crowded atomic.Bool // several cores want stamps
 
-	_    line
+	_    line // what changes with each stamp is apart from what all read
 	last atomic.Int64
 }
 
-// line keeps what changes off the cache line of what all read.
+// line is a cache line.
 type line [64]byte
 
-// fineSlack is how far a clock that moves with each reading may go before it is written down: so far that the writes are
-// too few to be felt.
-const fineSlack = int64(20 * time.Microsecond)
+// longestTick is how far a stamp may be behind the time, at most.
+const longestTick = time.Millisecond
 
-// begin measures the clock with a few readings.
-func (c *clock) begin() {
-	c.start, c.slack = time.Now(), fineSlack
-	then := c.now()
-	for range 16 {
-		now := c.now()
-		if now == then {
-			c.slack = 0
-		}
-		then = now
+// begin starts the clock of a map whose keys go after idleAfter.
+func (c *clock) begin(idleAfter time.Duration) {
+	c.start, c.tick = time.Now(), longestTick
+	if idleAfter > 0 {
+		c.tick = min(c.tick, idleAfter/64)
 	}
 }
 
-func (c *clock) now() int64 { return int64(time.Since(c.start)) }
+// now returns the time, or up to a tick less.
+func (c *clock) now() int64 {
+	if !c.fresh.Load() {
+		c.read()
+		if c.fresh.CompareAndSwap(false, true) {
+			c.crowded.Store(false)
+			time.AfterFunc(c.tick, func() { c.fresh.Store(false) })
+		}
+	}
+	return c.last.Load()
+}
 
-// stamp returns the stamp for a Get at now.
-func (c *clock) stamp(now int64) int64 {
-	last := c.last.Load()
-	if now-last > c.slack {
+// read returns the time itself, and sees to it that stamps are not behind it. It comes before fresh is set: a stamp
+// must not be made from a last of long ago.
+func (c *clock) read() int64 {
+	now := int64(time.Since(c.start))
+	for {
+		last := c.last.Load()
+		if now <= last {
+			return last
+		}
 		if c.last.CompareAndSwap(last, now) {
 			return now
 		}
-		last = c.last.Load() // another Get has moved it
 	}
-	if now > last {
-		return now
-	}
-	return c.last.Add(1)
 }
 
-// touch gives an entry that was last used at used the stamp for a Get at now.
-//
-// If another Get of the entry comes between, several cores want it at once, and would hand its cache line to and fro for
-// every Get. The order among them is free, so the entry gets a stamp some way ahead of time: until then those who find
-// it need not write. One goroutine alone never comes here, nor does a map whose stamps are all distinct.
-func (c *clock) touch(word *atomic.Int64, used, now int64) {
-	if s := c.stamp(now); used < s && !word.CompareAndSwap(used, s) && c.slack > 0 {
-		word.Store(s + c.slack)
+// stamp returns the stamp for a Get.
+func (c *clock) stamp() int64 {
+	last := c.now()
+	if c.crowded.Load() {
+		return last
+	}
+	if !c.last.CompareAndSwap(last, last+1) {
+		c.crowded.Store(true)
+		return last
+	}
+	return last + 1
+}
+
+// touch gives an entry the stamp for a Get. In a crowd it is mostly there already, and a key that all want is only read.
+func (c *clock) touch(word *atomic.Int64) {
+	if s := c.stamp(); word.Load() < s {
+		word.Store(s)
 	}
 }
