@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/holdfast-go/holdfast/internal/conf"
+	"github.com/holdfast-go/holdfast/internal/failure"
 )
 
 // BudgetConfig says how many retries a service can afford.
@@ -35,8 +36,8 @@ const (
 // by all that call the same dependency. All methods are safe for concurrent use, and take no lock while there are
 // tokens.
 //
-// A retry takes one token; after a failure that carried a Retry-After it takes two, for then the server has said
-// that it has too much to do.
+// A retry takes one token. After a failure that carried a Retry-After it takes two, for then the server has said that
+// it has too much to do; after a refusal it takes none, for then nothing has reached the server yet.
 //
 // It is fed by successes, not by requests: while everything fails nothing comes in, the bucket runs dry, and the
 // load falls back to what the callers ask for. A share r of the *requests* would go on adding load r for ever, and a
@@ -59,10 +60,18 @@ type Budget struct {
 	floor    *floor // nil: none
 }
 
-const (
-	token    = 1000
-	pushback = 2 * token // the price of a retry against a Retry-After
-)
+const token = 1000
+
+// price is what a retry after err takes.
+func price(err error) int64 {
+	if failure.Refused(err) {
+		return 0
+	}
+	if _, asked := failure.RetryAfter(err); asked {
+		return 2 * token
+	}
+	return token
+}
 
 // NewBudget returns a full budget, or an error that names every field of c that cannot work.
 func NewBudget(c BudgetConfig) (*Budget, error) {

@@ -141,6 +141,11 @@ func TestBudgetPrices(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Attempts != 3 || failed.Reason != retry.ErrBudget || b.Available() != 1 {
 			t.Errorf("%v, %v tokens left: want two retries at two tokens", err, b.Available())
 		}
+		p = retry.MustNew(retry.Config{BaseDelay: -1, Budget: b, RetryIf: func(error) bool { return true }})
+		err = p.Run(t.Context(), func(context.Context) error { return &plain{refused: true, after: time.Second} })
+		if !errors.As(err, &failed) || failed.Attempts != 3 || b.Available() != 1 {
+			t.Errorf("%v, %v tokens left: want refusals to be retried for nothing", err, b.Available())
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		time.AfterFunc(time.Second, cancel)

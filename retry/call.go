@@ -203,10 +203,7 @@ func (c *call) plan(err error) error {
 		return ErrDeadline
 	}
 	if b := c.p.cfg.Budget; b != nil {
-		cost := int64(token)
-		if _, asked := failure.RetryAfter(err); asked {
-			cost = pushback
-		}
+		cost := price(err)
 		if !b.withdraw(cost) {
 			return ErrBudget
 		}

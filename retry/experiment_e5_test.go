@@ -29,29 +29,31 @@ import (
 func TestExperimentE5(t *testing.T) {
 	const clients = 100
 	runs := fewer(100, 10)
-	r := newReport(
+	r := newResultTable(
 		fmt.Sprintf("E5: %d clients write one row, optimistically; calls and seconds until all are through: mean of %d runs, least and most of %d seeds", clients, runs, experimentSeeds),
 		"schedule", "published", "re-run without holdfast", "with holdfast",
 	)
 	for _, row := range []struct {
 		name, published string
-		plain           func(n int, last float64, d *dice) float64 // ms
+		plain           func(n int, last time.Duration, d *dice) time.Duration
 		schedule        func(random func() float64) backoff.BackOff
 		beats           bool
 	}{
-		{name: "none", published: "the most calls", plain: func(int, float64, *dice) float64 { return 0 }},
-		{name: "exponential", published: "off the chart in time", plain: func(n int, _ float64, _ *dice) float64 { return e5Window(n) }},
-		{name: "equal jitter", published: "half the calls or better", plain: func(n int, _ float64, d *dice) float64 { return e5Window(n) * (1 + d.Float64()) / 2 }},
-		{name: "decorrelated jitter", published: "half the calls or better", plain: func(_ int, last float64, d *dice) float64 {
-			return min(e5Cap, e5Base+d.Float64()*(3*last-e5Base))
+		{name: "none", published: "the most calls", plain: func(int, time.Duration, *dice) time.Duration { return 0 }},
+		{name: "exponential", published: "off the chart in time", plain: func(n int, _ time.Duration, _ *dice) time.Duration { return e5Window(n) }},
+		{name: "equal jitter", published: "half the calls or better", plain: func(n int, _ time.Duration, d *dice) time.Duration {
+			return e5Window(n)/2 + upTo(e5Window(n)/2, d.Float64())
+		}},
+		{name: "decorrelated jitter", published: "half the calls or better", plain: func(_ int, last time.Duration, d *dice) time.Duration {
+			return min(e5Cap, e5Base+upTo(3*last-e5Base, d.Float64()))
 		}},
 		{
 			name: "full jitter", published: "half the calls or better",
-			plain:    func(n int, _ float64, d *dice) float64 { return e5Window(n) * d.Float64() },
-			schedule: func(random func() float64) backoff.BackOff { return retry.FullJitter(2*e5Base*ms, e5Cap*ms, random) },
+			plain:    func(n int, _ time.Duration, d *dice) time.Duration { return upTo(e5Window(n), d.Float64()) },
+			schedule: fullJitterE5,
 		},
 		{name: "full jitter x3 to cap/2", published: "-", beats: true, schedule: func(random func() float64) backoff.BackOff {
-			return &climb{base: e5Base * ms, top: e5Cap * ms / 2, random: random}
+			return &climb{base: e5Base, top: e5Cap / 2, random: random}
 		}},
 		{name: "zigzag", published: "-", beats: true, schedule: newZigzag},
 	} {
@@ -59,10 +61,10 @@ func TestExperimentE5(t *testing.T) {
 		if row.plain != nil {
 			calls, seconds := experimentE5(t, clients, runs, func(d *dice) func(func() error) {
 				return func(update func() error) {
-					last := float64(e5Base)
+					last := e5Base
 					for n := 1; update() != nil; n++ {
 						last = row.plain(n, last, d)
-						time.Sleep(time.Duration(last * float64(ms)))
+						time.Sleep(last)
 					}
 				}
 			})
@@ -81,18 +83,13 @@ func TestExperimentE5(t *testing.T) {
 
 	for _, n := range []int{10, 50, 200} {
 		with := "full jitter "
-		for i, schedule := range []func(func() float64) backoff.BackOff{
-			func(random func() float64) backoff.BackOff { return retry.FullJitter(2*e5Base*ms, e5Cap*ms, random) },
-			newZigzag,
-		} {
+		for i, schedule := range []func(func() float64) backoff.BackOff{fullJitterE5, newZigzag} {
 			calls, seconds := experimentE5(t, n, max(1, runs/10), holdfastE5(t, schedule))
 			with += []string{"", "; zigzag "}[i] + calls.in("%.0f") + " calls, " + seconds.in("%.2f") + " s"
 		}
 		r.row(fmt.Sprintf("%d clients", n), "-", "-", with)
 	}
-	full, zigzag := deadServerE5(func(random func() float64) backoff.BackOff {
-		return retry.FullJitter(2*e5Base*ms, e5Cap*ms, random)
-	}), deadServerE5(newZigzag)
+	full, zigzag := deadServerE5(fullJitterE5), deadServerE5(newZigzag)
 	r.row("a dead server, a minute", "-", "-", fmt.Sprintf("full jitter %.0f calls a client; zigzag %.0f", full, zigzag))
 
 	r.print(t, fmt.Sprintf(`
@@ -109,13 +106,19 @@ The rows for 10, 50 and 200 clients have a tenth of the runs: with few clients t
 }
 
 const (
-	ms     = time.Millisecond
-	e5Base = 5    // ms
-	e5Cap  = 2000 // ms
+	e5Base = 5 * time.Millisecond
+	e5Cap  = 2 * time.Second
 )
 
-// e5Window is what the published schedules are made of: min(cap, base*2^n), in ms, n from 1.
-func e5Window(n int) float64 { return min(e5Cap, e5Base*math.Pow(2, float64(n))) }
+// e5Window is what the published schedules are made of: min(cap, base*2^n), n from 1.
+func e5Window(n int) time.Duration { return min(e5Cap, e5Base<<min(n, 10)) }
+
+// upTo draws from 0 to d.
+func upTo(d time.Duration, random float64) time.Duration { return time.Duration(random * float64(d)) }
+
+func fullJitterE5(random func() float64) backoff.BackOff {
+	return retry.FullJitter(2*e5Base, e5Cap, random)
+}
 
 // holdfastE5 makes calls with retry.Do on a schedule.
 func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackOff) func(d *dice) func(func() error) {
@@ -135,8 +138,8 @@ func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackO
 
 // experimentE5 returns the calls and the seconds that it takes until n clients are through, each with a call of what
 // newCall makes for the seed.
-func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *span) {
-	calls, seconds = new(span), new(span)
+func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *seedSpan) {
+	calls, seconds = new(seedSpan), new(seedSpan)
 	overSeeds(t, func(seed uint64) {
 		d := newDice(seed, 5)
 		call := newCall(d)
@@ -155,7 +158,7 @@ func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update fun
 
 // raceE5 is one run.
 func raceE5(n int, d *dice, call func(update func() error)) (writes int, took time.Duration) {
-	row := &row{start: time.Now()}
+	row := &contendedRow{start: time.Now()}
 	var clients sync.WaitGroup
 	for id := range n {
 		c := &rowClient{row: row, id: id, dice: newDice(d.rng.Uint64(), uint64(id))}
@@ -165,15 +168,15 @@ func raceE5(n int, d *dice, call func(update func() error)) (writes int, took ti
 	return row.writes, time.Since(row.start)
 }
 
-// row is what the clients want to write.
-type row struct {
+// contendedRow is what the clients want to write.
+type contendedRow struct {
 	start   time.Time
 	mu      sync.Mutex // never held in a wait
 	version int
 	writes  int
 }
 
-func (r *row) read() int {
+func (r *contendedRow) read() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.version
@@ -181,7 +184,7 @@ func (r *row) read() int {
 
 var errConflict = errors.New("the row has changed")
 
-func (r *row) write(version int) error {
+func (r *contendedRow) write(version int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.writes++
@@ -193,7 +196,7 @@ func (r *row) write(version int) error {
 }
 
 type rowClient struct {
-	row  *row
+	row  *contendedRow
 	id   int
 	dice *dice // its own, for the network
 }
@@ -214,7 +217,7 @@ func (c *rowClient) update() error {
 func (c *rowClient) travel() {
 	const turn = 1 << 10
 	now := time.Since(c.row.start)
-	arrives := now + time.Duration(math.Abs(10+2*c.dice.NormFloat64())*float64(ms))
+	arrives := now + time.Duration(math.Abs(10+2*c.dice.NormFloat64())*float64(time.Millisecond))
 	time.Sleep(arrives - arrives%turn + time.Duration(c.id) - now)
 }
 
@@ -224,7 +227,7 @@ func deadServerE5(schedule func(random func() float64) backoff.BackOff) float64 
 	calls := 0
 	for seed := range uint64(clients) {
 		s := schedule(newDice(seed, 5).Float64)
-		for at := time.Duration(0); at < time.Minute; at += 40*ms + s.NextBackOff() {
+		for at := time.Duration(0); at < time.Minute; at += 40*time.Millisecond + s.NextBackOff() {
 			calls++
 		}
 	}
@@ -242,30 +245,26 @@ func (s *climb) Reset() { s.window = 0 }
 
 func (s *climb) NextBackOff() time.Duration {
 	s.window = min(3*max(s.window, s.base), s.top)
-	return time.Duration(s.random() * float64(s.window))
+	return upTo(s.window, s.random())
 }
 
 // zigzag is full jitter with a window that climbs threefold from base to top, falls threefold to a ninth of it, climbs
 // again, and so on.
 type zigzag struct {
 	climb
-	falling bool
+	turns int // of the window since it was at top; 0: not there yet
 }
 
 func newZigzag(random func() float64) backoff.BackOff {
-	return &zigzag{climb: climb{base: e5Base * ms, top: e5Cap * ms, random: random}}
+	return &zigzag{climb: climb{base: e5Base, top: e5Cap, random: random}}
 }
 
-func (s *zigzag) Reset() { s.window, s.falling = 0, false }
+func (s *zigzag) Reset() { s.window, s.turns = 0, 0 }
 
 func (s *zigzag) NextBackOff() time.Duration {
-	low := max(s.top/9, s.base)
-	if !s.falling {
-		d := s.climb.NextBackOff()
-		s.falling = s.window == s.top
-		return d
+	if s.turns == 0 && s.window < s.top {
+		return s.climb.NextBackOff()
 	}
-	s.window = max(s.window/3, low)
-	s.falling = s.window > low
-	return time.Duration(s.random() * float64(s.window))
+	s.turns++
+	return upTo(s.top/[...]time.Duration{1, 3, 9, 3}[s.turns%4], s.random())
 }

@@ -64,14 +64,14 @@ func (d *dice) NormFloat64() float64 {
 	return d.rng.NormFloat64()
 }
 
-// span is the least and the most of a number over the seeds.
-type span struct {
+// seedSpan is the least and the most of a number over the seeds.
+type seedSpan struct {
 	mu          sync.Mutex
 	known       bool
 	least, most float64
 }
 
-func (s *span) add(x float64) {
+func (s *seedSpan) add(x float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.known {
@@ -81,7 +81,7 @@ func (s *span) add(x float64) {
 }
 
 // in prints the span, each end by format.
-func (s *span) in(format string) string {
+func (s *seedSpan) in(format string) string {
 	least, most := fmt.Sprintf(format, s.least), fmt.Sprintf(format, s.most)
 	if least == most {
 		return least
@@ -89,29 +89,29 @@ func (s *span) in(format string) string {
 	return least + " to " + most
 }
 
-func (s *span) below(t *testing.T, what string, limit float64) {
+func (s *seedSpan) below(t *testing.T, what string, limit float64) {
 	t.Helper()
 	if !s.known || s.most >= limit {
 		t.Errorf("%s: %g to %g, want below %g for every seed", what, s.least, s.most, limit)
 	}
 }
 
-func (s *span) atLeast(t *testing.T, what string, limit float64) {
+func (s *seedSpan) atLeast(t *testing.T, what string, limit float64) {
 	t.Helper()
 	if !s.known || s.least < limit {
 		t.Errorf("%s: %g to %g, want at least %g for every seed", what, s.least, s.most, limit)
 	}
 }
 
-// report is a table with notes under it.
-type report struct {
+// resultTable is what an experiment prints.
+type resultTable struct {
 	text  strings.Builder
 	table *tabwriter.Writer
 	began time.Time
 }
 
-func newReport(title string, columns ...string) *report {
-	r := &report{began: time.Now()}
+func newResultTable(title string, columns ...string) *resultTable {
+	r := &resultTable{began: time.Now()}
 	fmt.Fprintf(&r.text, "\n%s\n\n", title)
 	r.table = tabwriter.NewWriter(&r.text, 0, 0, 1, ' ', 0)
 	r.row(columns...)
@@ -122,12 +122,12 @@ func newReport(title string, columns ...string) *report {
 	return r
 }
 
-func (r *report) row(cells ...string) {
+func (r *resultTable) row(cells ...string) {
 	fmt.Fprintf(r.table, "  %s\n", strings.Join(cells, "\t| "))
 }
 
-// print ends the report.
-func (r *report) print(t *testing.T, notes string) {
+// print prints the table with notes under it.
+func (r *resultTable) print(t *testing.T, notes string) {
 	t.Helper()
 	if err := r.table.Flush(); err != nil {
 		t.Error(err)
