@@ -41,7 +41,7 @@ func ResendCount(n int) attribute.KeyValue { return httpResendCount.Int(n) }
 // Outcome is how a call or an attempt ended.
 type Outcome uint8
 
-// The outcomes. Timeout and Lost are of attempts only, Refused of calls only.
+// The outcomes. Lost is of attempts only, Refused of calls only. A call is a Timeout when its caller's deadline ended it.
 const (
 	Success Outcome = iota
 	Failure

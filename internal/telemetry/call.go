@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,34 +23,32 @@ type Call struct {
 
 // StartCall starts the span of a call that may make several attempts.
 func (s *Scope) StartCall(ctx context.Context) (context.Context, *Call) {
-	c := s.timedCall(ctx)
-	if tracer := s.tracing.tracer(); tracer != nil {
-		c.tracer = tracer
-		ctx, c.span = tracer.Start(ctx, s.prepared().span, s.prepared().spanOptions...)
-	}
-	return ctx, c
+	return s.start(ctx, s.tracing.tracer(), nil)
 }
 
 // StartPolicy starts the span of a call through a policy that only lets it pass or refuses it. There is one only
 // under a parent that records, and only if the policy's spans are wanted.
 func (s *Scope) StartPolicy(ctx context.Context, spans bool, opts ...trace.SpanStartOption) (context.Context, *Call) {
-	c := s.timedCall(ctx)
-	if !spans {
-		return ctx, c
+	if !spans || !trace.SpanFromContext(ctx).IsRecording() {
+		return s.start(ctx, nil, nil)
 	}
-	if tracer := s.tracing.tracer(); tracer != nil && trace.SpanFromContext(ctx).IsRecording() {
-		c.tracer = tracer
-		ctx, c.span = tracer.Start(ctx, s.prepared().span, append(opts, s.prepared().spanOptions...)...)
-	}
-	return ctx, c
+	return s.start(ctx, s.tracing.tracer(), opts)
 }
 
-func (s *Scope) timedCall(ctx context.Context) *Call {
-	c := &Call{scope: s, duration: s.metering.histogram(ctx)}
-	if c.duration != nil {
+// start returns no Call if there is neither a tracer nor somebody who wants durations.
+func (s *Scope) start(ctx context.Context, tracer trace.Tracer, opts []trace.SpanStartOption) (context.Context, *Call) {
+	duration := s.metering.histogram(ctx)
+	if tracer == nil && duration == nil {
+		return ctx, nil
+	}
+	c := &Call{scope: s, tracer: tracer, duration: duration}
+	if duration != nil {
 		c.start = time.Now()
 	}
-	return c
+	if tracer != nil {
+		ctx, c.span = tracer.Start(ctx, s.prepared().span, append(slices.Clip(s.prepared().spanOptions), opts...)...)
+	}
+	return ctx, c
 }
 
 // Recording reports whether the call's span is kept, so that attributes are worth making.
@@ -76,7 +75,7 @@ func (c *Call) End(ctx context.Context, o Outcome, err error, attempts int) {
 		return
 	}
 	if c.duration != nil {
-		c.duration.Record(ctx, time.Since(c.start).Seconds(), c.measured(o, err)...)
+		c.duration.Record(ctx, time.Since(c.start).Seconds(), c.scope.prepared().measured(o, err)...)
 	}
 	if c.span == nil {
 		return
@@ -89,17 +88,6 @@ func (c *Call) End(ctx context.Context, o Outcome, err error, attempts int) {
 		setError(c.span, o, err)
 	}
 	c.span.End()
-}
-
-func (c *Call) measured(o Outcome, err error) []metric.RecordOption {
-	if o == Success {
-		return c.scope.prepared().succeeded
-	}
-	attrs := append([]attribute.KeyValue{callOutcome.String(o.String())}, c.scope.prepared().typed...)
-	if err != nil {
-		attrs = append(attrs, errorType.String(ErrorType(err)))
-	}
-	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
 
 // Attempt is one run of the guarded function under a call. The zero Attempt records nothing.

@@ -8,18 +8,30 @@ import (
 // ErrorType is the low-cardinality word for err: what its ErrorType method says, else "timeout" or "canceled",
 // else "_OTHER" as the conventions of OpenTelemetry have it.
 func ErrorType(err error) string {
-	var typed interface{ ErrorType() string }
-	var timeout interface{ Timeout() bool }
+	if typed, ok := errors.AsType[typedError](err); ok {
+		if word := typed.ErrorType(); word != "" {
+			return word
+		}
+	}
+	timeout, _ := errors.AsType[timeoutError](err)
 	switch {
-	case errors.As(err, &typed):
-		return typed.ErrorType()
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), timeout != nil && timeout.Timeout():
 		return "timeout"
 	default:
 		return "_OTHER"
 	}
+}
+
+type typedError interface {
+	error
+	ErrorType() string
+}
+
+type timeoutError interface {
+	error
+	Timeout() bool
 }
 
 // ErrAborted stands for the result of a function that panicked or called runtime.Goexit.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"weak"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -47,39 +48,26 @@ func (m *metering) attach(s source) {
 	m.sources = append(m.sources, s)
 	m.sourcesMu.Unlock()
 
-	if m.bound.Load() == nil {
+	if b := m.bound.Load(); b == nil || !b.is(m.provider()) {
 		m.rebind()
 	}
 }
 
-// live returns the policies that are still there.
+// live returns the policies that are still there, and sweeps the others out.
 func (m *metering) live() []liveSource {
 	m.sourcesMu.Lock()
 	defer m.sourcesMu.Unlock()
-	m.sweepLocked()
-	alive := make([]liveSource, 0, len(m.sources))
+	alive, kept := make([]liveSource, 0, len(m.sources)), m.sources[:0]
 	for _, s := range m.sources {
 		if p := s.get(); p != nil {
-			alive = append(alive, liveSource{s.scope, p})
-		}
-	}
-	return alive
-}
-
-func (m *metering) empty() bool {
-	m.sourcesMu.Lock()
-	defer m.sourcesMu.Unlock()
-	m.sweepLocked()
-	return len(m.sources) == 0
-}
-
-func (m *metering) sweepLocked() {
-	kept := m.sources[:0]
-	for _, s := range m.sources {
-		if s.get() != nil {
-			kept = append(kept, s)
+			alive, kept = append(alive, liveSource{s.scope, p}), append(kept, s)
 		}
 	}
 	clear(m.sources[len(kept):])
 	m.sources = kept
+	return alive
+}
+
+func (m *metering) sweepLocked() {
+	m.sources = slices.DeleteFunc(m.sources, func(s source) bool { return s.get() == nil })
 }

@@ -36,7 +36,7 @@ func NewScope(o Options) *Scope {
 		typ: o.Type, name: o.Name, logger: o.Logger,
 		tracing: tracingFor(o.TracerProvider), metering: meteringFor(o.MeterProvider),
 	}
-	s.global = s.tracing == &globalTracing && s.metering == &globalMetering
+	s.global = s.tracing == &globalTracing && s.metering == globalMetering
 	return s
 }
 
@@ -48,6 +48,14 @@ type prepared struct {
 	typed         []attribute.KeyValue // policy.name, policy.type
 	spanOptions   []trace.SpanStartOption
 	succeeded     []metric.RecordOption
+	failed        atomic.Pointer[ending] // the last one
+}
+
+// ending is how a call ended, other than well, as the histogram is told.
+type ending struct {
+	outcome Outcome
+	word    string // error.type; empty: none
+	options []metric.RecordOption
 }
 
 func (s *Scope) prepared() *prepared {
@@ -64,6 +72,28 @@ func (s *Scope) prepared() *prepared {
 	}
 	s.made.Store(p) // two may do so at once: they are alike
 	return p
+}
+
+// measured returns the attributes of the histogram. While calls go on failing in one way, as those that an open
+// breaker refuses do by the thousand, they are made once.
+func (p *prepared) measured(o Outcome, err error) []metric.RecordOption {
+	if o == Success {
+		return p.succeeded
+	}
+	word := ""
+	if err != nil {
+		word = ErrorType(err)
+	}
+	if e := p.failed.Load(); e != nil && e.outcome == o && e.word == word {
+		return e.options
+	}
+	attrs := append([]attribute.KeyValue{callOutcome.String(o.String())}, p.typed...)
+	if word != "" {
+		attrs = append(attrs, errorType.String(word))
+	}
+	e := &ending{o, word, []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}}
+	p.failed.Store(e)
+	return e.options
 }
 
 // Label is how a policy is called in errors, logs and spans: "retry payments", or "retry" if it has no name.

@@ -84,7 +84,9 @@ func (t *tracing) find(provider trace.TracerProvider) trace.Tracer {
 		sdkSeen.Store(true)
 	}
 	f := &foundTracer{identity: identify(provider)}
-	if _, silent := provider.(noop.TracerProvider); !silent {
+	switch provider.(type) {
+	case nil, noop.TracerProvider, *noop.TracerProvider:
+	default:
 		f.tracer = provider.Tracer(ScopeName, trace.WithInstrumentationVersion(Version))
 	}
 	t.found.Store(f)

@@ -1,0 +1,386 @@
+package telemetry_test
+
+import (
+	"context"
+	"reflect"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+	"github.com/holdfast-go/holdfast/retry"
+)
+
+// The tests here set the global providers. Each runs in a process of its own: see alone.
+
+func (r *recorder) install() *recorder {
+	otel.SetTracerProvider(r.tracer)
+	otel.SetMeterProvider(r.meter)
+	return r
+}
+
+var (
+	attempted = "attempt payments Unset {holdfast.attempt.kind=initial holdfast.attempt.number=1 holdfast.attempt.outcome=success}"
+	called    = []string{"retry payments Unset {holdfast.call.attempts=1 " + succeeded + "}", "  " + attempted}
+	timed     = duration + "holdfast.call.outcome=success " + callOf + "}"
+	counted   = attempts + "initial holdfast.attempt.outcome=success holdfast.policy.name=payments}"
+)
+
+// TestOtelDefault pins what the package assumes of otel: its default providers are pointers to types of its package
+// internal/global. If this fails, policies start spans when nothing is installed, which costs, and loses nothing.
+func TestOtelDefault(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	for _, provider := range []any{otel.GetTracerProvider(), otel.GetMeterProvider()} {
+		of := reflect.TypeOf(provider)
+		if of.Kind() != reflect.Pointer || of.Elem().PkgPath() != "go.opentelemetry.io/otel/internal/global" {
+			t.Errorf("otel's default provider is a %v of package %q", of, of.Elem().PkgPath())
+		}
+	}
+	if telemetry.NewScope(telemetry.Options{}).Active(t.Context()) {
+		t.Error("otel's default providers count as something installed")
+	}
+}
+
+// TestNothingInstalled: policies follow what is installed, and noop providers are nothing.
+func TestNothingInstalled(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	active := func(o telemetry.Options) bool { return telemetry.NewScope(o).Active(t.Context()) }
+	if active(telemetry.Options{}) {
+		t.Error("active without an SDK")
+	}
+	if active(telemetry.Options{TracerProvider: otel.GetTracerProvider(), MeterProvider: otel.GetMeterProvider()}) {
+		t.Error("active with the default providers given")
+	}
+	if active(telemetry.Options{TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider()}) {
+		t.Error("active with noop providers given")
+	}
+	follows := telemetry.NewScope(telemetry.Options{})
+	attached := new(source)
+	telemetry.Attach(follows, attached)
+	check := func(what string) {
+		t.Helper()
+		if follows.Active(t.Context()) || active(telemetry.Options{}) {
+			t.Errorf("active with %s", what)
+		}
+		ctx, call := follows.StartCall(t.Context())
+		if ctx != t.Context() || call != nil {
+			t.Errorf("a call is recorded with %s", what)
+		}
+	}
+	otel.SetTracerProvider(tracenoop.NewTracerProvider())
+	check("a noop tracer provider")
+	otel.SetMeterProvider(metricnoop.NewMeterProvider())
+	check("noop providers")
+	otel.SetTracerProvider(&tracenoop.TracerProvider{})
+	otel.SetMeterProvider(&metricnoop.MeterProvider{})
+	check("pointers to noop providers")
+	otel.SetTracerProvider(nil)
+	otel.SetMeterProvider(nil)
+	check("nil providers")
+	record(t).install()
+	if !follows.Active(t.Context()) {
+		t.Error("not active with an SDK")
+	}
+	runtime.KeepAlive(attached)
+}
+
+// TestSDKSetLater: a policy made before reports from the next call on; its metrics without any call.
+func TestSDKSetLater(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments", TracerProvider: otel.GetTracerProvider(), MeterProvider: otel.GetMeterProvider()})
+	b := breaker.MustNew(breaker.Config{Name: "users"})
+	_ = p.Run(t.Context(), results())
+	_ = b.Run(t.Context(), results())
+
+	r := record(t).install()
+	got := r.metrics()
+	if got[counted] != 1 || got[statusOf("users", "closed")] != 1 {
+		t.Errorf("before any call under the SDK: %v", got)
+	}
+	wantValues(t, got, breakerSeries("users", "closed"))
+
+	_ = p.Run(t.Context(), results())
+	wantLines(t, r.spans(), called...)
+	got = r.metrics()
+	if got[counted] != 2 || got[timed] != 1 || got[statusOf("users", "closed")] != 1 {
+		t.Errorf("after the first call under the SDK: %v", got)
+	}
+	runtime.KeepAlive(b)
+}
+
+// TestOnlyTracesOrMetrics: an application may install one of the two.
+func TestOnlyTracesOrMetrics(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	r := record(t)
+	otel.SetTracerProvider(r.tracer)
+	_ = p.Run(t.Context(), results())
+	wantLines(t, r.spans(), called...)
+	otel.SetTracerProvider(tracenoop.NewTracerProvider())
+	otel.SetMeterProvider(r.meter)
+	_ = p.Run(t.Context(), results())
+	wantLines(t, r.spans(), called...)
+	if got := r.metrics(); got[timed] != 1 || got[counted] != 2 {
+		t.Error(got)
+	}
+}
+
+// TestSDKReplaced: what comes later goes to the new SDK, and nothing to both.
+func TestSDKReplaced(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	for i := range 3 {
+		r := record(t).install()
+		_ = p.Run(t.Context(), results())
+		wantLines(t, r.spans(), called...)
+		if got := r.metrics(); got[counted] != float64(i+1) || got[timed] != 1 {
+			t.Errorf("SDK %d: %v", i, got)
+		}
+		next := record(t).install()
+		_ = p.Run(t.Context(), results())
+		wantLines(t, r.spans(), called...)
+		if got := r.metrics(); len(got) != 1 || got[timed] != 1 {
+			t.Errorf("SDK %d, after it was replaced: %v", i, got)
+		}
+		if got := next.metrics(); got[counted] != float64(i+2) || got[timed] != 1 {
+			t.Errorf("the SDK after %d: %v", i, got)
+		}
+		otel.SetTracerProvider(r.tracer) // and back to one that is known
+		otel.SetMeterProvider(r.meter)
+		_ = p.Run(t.Context(), results())
+		if got := r.metrics(); got[counted] != float64(i+3) || got[timed] != 2 {
+			t.Errorf("SDK %d, after it came back: %v", i, got)
+		}
+		p = retry.MustNew(retry.Config{Name: "payments"})
+		for range i + 1 {
+			_ = p.Run(context.Background(), results())
+		}
+		runtime.GC()
+	}
+}
+
+// TestPolicyAfterReplacement: a policy that is made under the new SDK is reported there before its first call, and so
+// are the others.
+func TestPolicyAfterReplacement(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	before := breaker.MustNew(breaker.Config{Name: "users"})
+	old := record(t).install()
+	_ = before.Run(t.Context(), results())
+	r := record(t).install()
+	after := breaker.MustNew(breaker.Config{Name: "hosts"})
+	wantValues(t, r.metrics(), func() map[string]float64 {
+		want := breakerSeries("users", "closed")
+		for series, v := range breakerSeries("hosts", "closed") {
+			want[series] = v
+		}
+		return want
+	}())
+	if got := old.metrics(); len(got) != 1 {
+		t.Errorf("the old SDK has %v", got)
+	}
+	runtime.KeepAlive(before)
+	runtime.KeepAlive(after)
+}
+
+// TestDefaultPutBack: otel's default provider forwards to the first SDK for ever. Who puts it back, as a test does that
+// cleans up, has not uninstalled that.
+func TestDefaultPutBack(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	tracer, meter := otel.GetTracerProvider(), otel.GetMeterProvider()
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	r := record(t).install()
+	_ = p.Run(t.Context(), results())
+	otel.SetTracerProvider(tracer)
+	otel.SetMeterProvider(meter)
+	_ = p.Run(t.Context(), results())
+	wantLines(t, r.spans(), append(called, called...)...)
+	if got := r.metrics(); got[counted] != 2 || got[timed] != 2 {
+		t.Error(got)
+	}
+}
+
+// TestGivenAndGlobal: providers in the Config go before the global ones, each of the two by itself.
+func TestGivenAndGlobal(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	global, given := record(t).install(), record(t)
+	both := retry.MustNew(retry.Config{Name: "payments", TracerProvider: given.tracer, MeterProvider: given.meter})
+	_ = both.Run(t.Context(), results())
+	wantLines(t, global.spans())
+	wantLines(t, given.spans(), called...)
+	if got := given.metrics(); got[counted] != 1 || got[timed] != 1 {
+		t.Error(got)
+	}
+	if got := global.metrics(); len(got) != 0 {
+		t.Errorf("the global provider has %v", got)
+	}
+
+	mixed := retry.MustNew(retry.Config{Name: "payments", MeterProvider: given.meter})
+	_ = mixed.Run(t.Context(), results())
+	wantLines(t, global.spans(), called...)
+	if got := given.metrics(); got[counted] != 2 || got[timed] != 2 {
+		t.Error(got)
+	}
+	silent := retry.MustNew(retry.Config{Name: "payments", TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider()})
+	_ = silent.Run(t.Context(), results())
+	wantLines(t, global.spans(), called...)
+	if got := given.metrics(); got[timed] != 2 {
+		t.Error(got)
+	}
+	runtime.KeepAlive(both)
+	runtime.KeepAlive(mixed)
+}
+
+// uncomparable providers panic when two of them are compared.
+type uncomparableTracers struct {
+	trace.TracerProvider
+	_ []int
+}
+
+type uncomparableMeters struct {
+	metric.MeterProvider
+	_ []int
+}
+
+// TestUncomparableProvider: given, global, and replaced by another of its type.
+func TestUncomparableProvider(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	r := record(t)
+	tracers, meters := uncomparableTracers{TracerProvider: r.tracer}, uncomparableMeters{MeterProvider: r.meter}
+	given := retry.MustNew(retry.Config{Name: "payments", TracerProvider: tracers, MeterProvider: meters})
+	for range 2 {
+		_ = given.Run(t.Context(), results())
+	}
+	wantLines(t, r.spans(), append(called, called...)...)
+	if got := r.metrics(); got[counted] != 2 || got[timed] != 2 {
+		t.Error(got)
+	}
+
+	r = record(t)
+	otel.SetTracerProvider(uncomparableTracers{TracerProvider: r.tracer})
+	otel.SetMeterProvider(uncomparableMeters{MeterProvider: r.meter})
+	global := retry.MustNew(retry.Config{Name: "payments"})
+	_ = global.Run(t.Context(), results())
+	wantLines(t, r.spans(), called...)
+	otel.SetTracerProvider(uncomparableTracers{TracerProvider: r.tracer})
+	otel.SetMeterProvider(uncomparableMeters{MeterProvider: r.meter})
+	_ = global.Run(t.Context(), results())
+	wantLines(t, r.spans(), append(called, called...)...)
+	if got := r.metrics(); got[counted] != 2 || got[timed] != 2 {
+		t.Error(got)
+	}
+	runtime.KeepAlive(given)
+}
+
+// TestCallInCollection: an application's own callback may call through a policy that was made before the SDK was set.
+func TestCallInCollection(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	r := record(t).install()
+	_, err := otel.Meter("app").Int64ObservableGauge("app.queue", metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+		return p.Run(ctx, func(context.Context) error {
+			o.Observe(1)
+			return nil
+		})
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "a call in a collection", func() { r.metrics() })
+	if got := r.metrics(); got[timed] < 1 || got[counted] < 1 {
+		t.Error(got)
+	}
+}
+
+// TestCollectionsBesideEverything: no order of locks is wrong, and at the end everything is counted once. SDKs come and
+// go while policies are made, called and dropped, and readers collect.
+func TestCollectionsBesideEverything(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	const rounds = 200
+	given := record(t)
+	k := given.keyed(t, breaker.KeyedConfig{Config: breaker.Config{Name: "hosts", ConsecutiveFailures: 1}, MaxKeys: 4})
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	work := []func(i int){
+		func(int) { _ = p.Run(context.Background(), results()) },
+		func(i int) {
+			b := k.Get(strconv.Itoa(i))
+			_ = b.Run(context.Background(), results(errBoom))
+			_ = b.Run(context.Background(), results())
+		},
+		func(int) { _ = breaker.MustNew(breaker.Config{}).Run(context.Background(), results()) },
+		func(int) {
+			_ = breaker.MustNew(breaker.Config{MeterProvider: sdkmetric.NewMeterProvider()}).Run(context.Background(), results())
+		},
+		func(i int) {
+			if i%10 == 0 {
+				record(t).install()
+				runtime.GC()
+			}
+		},
+		func(int) { given.metrics() },
+		func(int) {
+			if r, ok := otel.GetMeterProvider().(*sdkmetric.MeterProvider); ok {
+				_ = r.ForceFlush(context.Background())
+			}
+		},
+	}
+	last := record(t)
+	within(t, "all at once", func() {
+		var all sync.WaitGroup
+		for _, do := range work {
+			all.Go(func() {
+				for i := range rounds {
+					do(i)
+				}
+			})
+		}
+		all.Go(func() { // the SDK that is there at the end is there and read all the time
+			for range rounds {
+				last.install()
+				var rm metricdata.ResourceMetrics
+				_ = last.reader.Collect(context.Background(), &rm)
+			}
+		})
+		all.Wait()
+	})
+	last.install()
+	_ = p.Run(t.Context(), results())
+	if got := last.metrics(); got[counted] != rounds+1 {
+		t.Errorf("%v attempts are reported, want %d", got[counted], rounds+1)
+	}
+	if got := given.metrics(); got[rejections("hosts", "open")] != rounds {
+		t.Errorf("%v rejections are reported, want %d", got[rejections("hosts", "open")], rounds)
+	}
+	runtime.KeepAlive(k)
+}
