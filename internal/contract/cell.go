@@ -1,0 +1,180 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// Cell is a row in a door.
+type Cell struct {
+	Policy Policy
+	Door   string
+	row    Row
+}
+
+// Subject is a fresh policy in one cell. It counts the calls, for the books.
+type Subject struct {
+	*Instance
+	Door  Door
+	t     *testing.T
+	calls atomic.Uint64
+}
+
+// errFn is what an fn of the suite fails with.
+var errFn = errors.New("fn failed")
+
+func (c *Cell) difference(t *testing.T) (Difference, bool) {
+	t.Helper()
+	if d, ok := c.Policy.Differs[c.row]; ok {
+		return d, true
+	}
+	d, ok := c.find(t, c.Policy.New(t, Setup{}).Doors).Differs[c.row]
+	return d, ok
+}
+
+func (c *Cell) find(t *testing.T, doors []Door) Door {
+	t.Helper()
+	i := slices.IndexFunc(doors, func(d Door) bool { return d.Name == c.Door })
+	if i < 0 {
+		t.Fatalf("there is no door %s", c.Door)
+	}
+	return doors[i]
+}
+
+// known skips a check that is known to fail.
+func (c *Cell) known(t *testing.T, variant string) {
+	t.Helper()
+	if c.Policy.Known == nil {
+		return
+	}
+	if fault := c.Policy.Known(c.row, c.Door, variant); fault != "" {
+		t.Skip("known: " + fault)
+	}
+}
+
+// Fresh makes a policy to the setup.
+func (c *Cell) Fresh(t *testing.T, s Setup) *Subject {
+	t.Helper()
+	return c.subject(t, c.Policy.New(t, s))
+}
+
+func (c *Cell) subject(t *testing.T, in *Instance) *Subject {
+	t.Helper()
+	return &Subject{Instance: in, Door: c.find(t, in.Doors), t: t}
+}
+
+// Call runs fn through the door.
+func (s *Subject) Call(ctx context.Context, fn Func) (int, error) {
+	s.calls.Add(1)
+	return s.Door.Call(ctx, fn)
+}
+
+// Passes checks that a call goes through: nothing is wedged, no lock is held, no place is lost. It calls from another
+// goroutine, because whoever holds a lock may well not notice.
+func (s *Subject) Passes() {
+	s.t.Helper()
+	type result struct {
+		v   int
+		err error
+	}
+	got := make(chan result)
+	go func() {
+		v, err := s.Call(context.Background(), succeed)
+		got <- result{v, err}
+	}()
+	if r := <-got; r.v != 7 || r.err != nil {
+		s.t.Errorf("the next call: got %d, %v, want 7, nil", r.v, r.err)
+	}
+}
+
+func succeed(context.Context) (int, error) { return 7, nil }
+
+// Settled checks what holds whenever no call is under way: the books balance, all places are back, all bodies closed.
+func (s *Subject) Settled() {
+	s.t.Helper()
+	for i, l := range s.Layers {
+		entered := s.calls.Load()
+		if i > 0 {
+			entered = l.Entered()
+		}
+		if b := l.Books(); b.Calls() != entered {
+			s.t.Errorf("%s: %d calls, but the books have %d: %+v", l.Label, entered, b.Calls(), b)
+		}
+		if l.Places != nil && l.Places() != 0 {
+			s.t.Errorf("%s: %d places are out, and no call is under way", l.Label, l.Places())
+		}
+	}
+	if s.Door.Open != nil && s.Door.Open() != 0 {
+		s.t.Errorf("%d bodies were opened and not closed", s.Door.Open())
+	}
+}
+
+// WantBooks checks the books of every layer.
+func (s *Subject) WantBooks(want Books) {
+	s.t.Helper()
+	for _, l := range s.Layers {
+		if got := l.Books(); got != want {
+			s.t.Errorf("%s: books are %+v, want %+v", l.Label, got, want)
+		}
+	}
+}
+
+// tokens are those of all budgets.
+func (s *Subject) tokens() (sum float64) {
+	for _, l := range s.Layers {
+		if l.Tokens != nil {
+			sum += l.Tokens()
+		}
+	}
+	return sum
+}
+
+// failure is an error for fn to fail with n times over, each time another one: through an HTTP door a response, since
+// a RoundTripper that returns an error has no value beside it.
+func (d *Door) failure(n int) error {
+	if d.HTTP {
+		return []Status{http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout}[n%3]
+	}
+	return &numbered{n}
+}
+
+type numbered struct{ n int }
+
+func (e *numbered) Error() string { return "failure" }
+
+// bubble runs a check in a bubble, where time is that of the test.
+func bubble(check func(*testing.T, *Cell)) func(*testing.T, *Cell) {
+	return func(t *testing.T, c *Cell) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) { check(t, c) })
+	}
+}
+
+// bubbles runs a check in a bubble for each variant.
+func bubbles[V any](t *testing.T, variants map[string]V, check func(*testing.T, V)) {
+	t.Helper()
+	for name, v := range variants {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { check(t, v) })
+		})
+	}
+}
+
+// eventually reports whether done becomes true within some collections. What it waits for is the work of the runtime
+// and of goroutines that have been told to end, so each round of it helps.
+func eventually(rounds int, done func() bool) bool {
+	for range rounds {
+		if done() {
+			return true
+		}
+		runtime.GC()
+		runtime.Gosched()
+	}
+	return false
+}

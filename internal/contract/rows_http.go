@@ -1,0 +1,231 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// httpLastResponse: a response is no error, and comes with its body unread, though every attempt failed.
+func httpLastResponse(t *testing.T, c *Cell, srv *server) {
+	s := c.Fresh(t, Setup{})
+	var ran atomic.Int64
+	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, http.StatusServiceUnavailable, strconv.FormatInt(ran.Add(1), 10))
+	}
+	req := srv.request(t.Context(), t)
+	resp, err := s.send(s.Transport(srv), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if want := strconv.Itoa(s.Attempts); resp.StatusCode != http.StatusServiceUnavailable || string(text) != want || err != nil {
+		t.Errorf("got status %d, body %q, %v; want 503 and %q, the last response", resp.StatusCode, text, err, want)
+	}
+	if resp.Request != req {
+		t.Error("the response is not to the caller's request")
+	}
+	resp.Body.Close()
+	srv.closed(t, "after the last response")
+	s.Settled()
+}
+
+// httpBodies: whatever happens, each body that was opened is closed: of the requests, those made by GetBody
+// included, and of the responses.
+func httpBodies(t *testing.T, c *Cell, srv *server) {
+	type path struct {
+		setup  Setup
+		handle func(n int64, w http.ResponseWriter, r *http.Request)
+		cancel bool // when a body is closed: of a response that is dropped before a wait
+		done   bool // the context is, before the call
+		moved  bool // the state has, before the call: to one that refuses it
+	}
+	paths := map[string]path{
+		"success": {handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 200, "ok") }},
+		"failure, then success": {handle: func(n int64, w http.ResponseWriter, r *http.Request) {
+			if n == 1 {
+				answer(w, r, 503, "not yet")
+				return
+			}
+			answer(w, r, 200, "ok")
+		}},
+		"failures":                   {handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 503, "no") }},
+		"the request's own fault":    {handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 404, "no") }},
+		"no body read, none written": {handle: func(_ int64, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }},
+		"connections that break":     {handle: func(int64, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		"bodies that break off": {handle: func(_ int64, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			answer(w, r, 503, "the beginning")
+			panic(http.ErrAbortHandler)
+		}},
+		"cancelled while waiting": {
+			setup: Setup{Wait: time.Hour}, cancel: true,
+			handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 503, "no") },
+		},
+		"context already done": {done: true},
+		"refused":              {moved: true, handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 200, "ok") }},
+	}
+	for name, p := range paths {
+		for _, limit := range []time.Duration{0, time.Hour} {
+			p.setup.AttemptTimeout = limit
+			s := c.Fresh(t, p.setup)
+			if p.moved {
+				if s.MoveOn == nil {
+					continue
+				}
+				s.MoveOn()
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			srv.onDrop = nil
+			if p.cancel {
+				srv.onDrop = cancel
+			}
+			if p.done {
+				cancel()
+			}
+			var n atomic.Int64
+			srv.handle = func(w http.ResponseWriter, r *http.Request) { p.handle(n.Add(1), w, r) }
+			resp, err := s.send(s.Transport(srv), srv.request(ctx, t))
+			if err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			srv.closed(t, name)
+			s.Settled()
+		}
+	}
+}
+
+// httpConnections: what is dropped is drained, so that a retry finds the connection again. Who reads to the end and
+// closes has one connection for all calls.
+func httpConnections(t *testing.T, c *Cell, srv *server) {
+	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
+	var n atomic.Int64
+	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusOK
+		if n.Add(1)%3 == 1 {
+			status = http.StatusServiceUnavailable
+		}
+		answer(w, r, status, "some text")
+	}
+	rt := s.Transport(srv)
+	for range 20 {
+		resp, err := s.send(rt, srv.request(t.Context(), t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if got := srv.dialed.Load(); got != 1 {
+		t.Errorf("%d requests, one after another, took %d connections, want 1", n.Load(), got)
+	}
+	srv.closed(t, "at the end")
+	s.Settled()
+}
+
+// httpStream: a body that the server goes on sending after the call has returned can be read to its end, and follows
+// the caller's context.
+func httpStream(t *testing.T, c *Cell, srv *server) {
+	returned, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	endless := false
+	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = http.NewResponseController(w).Flush()
+		<-returned
+		for range 1000 {
+			_, _ = w.Write(make([]byte, 1000))
+		}
+		if endless {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			gone <- struct{}{}
+		}
+	}
+	for _, limit := range []time.Duration{0, time.Hour} {
+		s := c.Fresh(t, Setup{AttemptTimeout: limit})
+		rt := s.Transport(srv)
+		ctx, cancel := context.WithCancel(t.Context())
+		endless = false
+		resp, err := s.send(rt, srv.request(ctx, t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		returned <- struct{}{}
+		if n, err := io.Copy(io.Discard, resp.Body); n != 1_000_000 || err != nil {
+			t.Errorf("limit %v: read %d bytes, %v; want 1000000", limit, n, err)
+		}
+		resp.Body.Close()
+
+		endless = true
+		if resp, err = s.send(rt, srv.request(ctx, t)); err != nil {
+			t.Fatal(err)
+		}
+		returned <- struct{}{}
+		_, _ = io.CopyN(io.Discard, resp.Body, 1_000_000)
+		cancel()
+		if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+			t.Errorf("limit %v: the caller cancelled, and the body's Read says %v", limit, err)
+		}
+		<-gone
+		resp.Body.Close()
+		srv.closed(t, "after a stream")
+		s.Settled()
+	}
+}
+
+// httpTimeLimit: the time limit of an attempt covers its body, until that is closed.
+func httpTimeLimit(t *testing.T, c *Cell, srv *server) {
+	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // the client hangs up: nothing else ends this
+	}
+	s := c.Fresh(t, Setup{Attempts: 1, AttemptTimeout: 50 * time.Millisecond})
+	resp, err := s.send(s.Transport(srv), srv.request(t.Context(), t))
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a body that never ends: %v, want the deadline", err)
+	}
+	srv.closed(t, "after the limit")
+	s.Settled()
+}
+
+// httpNothingLeft: when the connections are closed, no goroutine is left.
+func httpNothingLeft(t *testing.T, c *Cell, srv *server) {
+	var n atomic.Int64
+	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusOK
+		if n.Add(1)%3 == 1 {
+			status = http.StatusServiceUnavailable
+		}
+		answer(w, r, status, "some text")
+	}
+	before := runtime.NumGoroutine()
+	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
+	rt := s.Transport(srv)
+	for range 200 {
+		resp, err := s.send(rt, srv.request(t.Context(), t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	srv.transport.CloseIdleConnections()
+	srv.CloseClientConnections()
+	if !eventually(2000, func() bool { return runtime.NumGoroutine() <= before }) {
+		t.Errorf("%d goroutines before 200 calls, %d after them", before, runtime.NumGoroutine())
+	}
+	s.Settled()
+}
