@@ -195,8 +195,8 @@ func TestManyDroppedPolicies(t *testing.T) {
 // registrations counts the callbacks that are registered with a provider.
 type registrations struct {
 	metric.MeterProvider
-	now    chan int // one element: how many
-	uneven []string // makes the type uncomparable where it is not used through a pointer
+	now chan int // one element: how many
+	_   []string // makes the type uncomparable where it is not used through a pointer
 }
 
 type countingMeter struct {

@@ -96,12 +96,12 @@ func words(attrs []attribute.KeyValue) string {
 	set := attribute.NewSet(attrs...)
 	var all []string
 	for _, a := range set.ToSlice() {
-		all = append(all, string(a.Key)+"="+a.Value.Emit())
+		all = append(all, string(a.Key)+"="+a.Value.String())
 	}
 	return strings.Join(all, " ")
 }
 
-// scopes are the metrics of this library in one collection.
+// collect returns the metrics of this library in one collection.
 func (r *recorder) collect() []metricdata.Metrics {
 	r.t.Helper()
 	var rm metricdata.ResourceMetrics
