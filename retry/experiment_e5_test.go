@@ -39,7 +39,7 @@ func TestExperimentE5(t *testing.T) {
 		schedule        func(random func() float64) backoff.BackOff
 		beats           bool
 	}{
-		{name: "none", published: "the most calls", plain: func(int, time.Duration, *dice) time.Duration { return 0 }},
+		{name: "none", published: "-", plain: func(int, time.Duration, *dice) time.Duration { return 0 }},
 		{name: "exponential", published: "off the chart in time", plain: func(n int, _ time.Duration, _ *dice) time.Duration { return e5Window(n) }},
 		{name: "equal jitter", published: "half the calls or better", plain: func(n int, _ time.Duration, d *dice) time.Duration {
 			return e5Window(n)/2 + upTo(e5Window(n)/2, d.Float64())
@@ -140,7 +140,7 @@ func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackO
 // newCall makes for the seed.
 func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *seedSpan) {
 	calls, seconds = new(seedSpan), new(seedSpan)
-	overSeeds(t, func(seed uint64) {
+	inBubbles(t, func(seed uint64) {
 		d := newDice(seed, 5)
 		call := newCall(d)
 		var writes int
@@ -203,21 +203,23 @@ type rowClient struct {
 
 // update reads, and writes if nobody else has meanwhile.
 func (c *rowClient) update() error {
-	c.travel()
+	c.travel(1)
 	version := c.row.read()
-	c.travel()
-	c.travel()
+	c.travel(2) // back, and there again with the write
 	err := c.row.write(version)
-	c.travel()
+	c.travel(1)
 	return err
 }
 
-// travel is one message. It arrives at a nanosecond that belongs to this client alone, so that the order of arrivals
-// never hangs on the scheduler.
-func (c *rowClient) travel() {
+// travel is so many messages one after another. The last arrives at a nanosecond that belongs to this client alone, so
+// that the order of arrivals never hangs on the scheduler.
+func (c *rowClient) travel(messages int) {
 	const turn = 1 << 10
 	now := time.Since(c.row.start)
-	arrives := now + time.Duration(math.Abs(10+2*c.dice.NormFloat64())*float64(time.Millisecond))
+	arrives := now
+	for range messages {
+		arrives += time.Duration(math.Abs(10+2*c.dice.NormFloat64()) * float64(time.Millisecond))
+	}
 	time.Sleep(arrives - arrives%turn + time.Duration(c.id) - now)
 }
 

@@ -25,16 +25,16 @@ import (
 // One goroutine for each seed, in a bubble, runs the clients one after another (they share nothing): every attempt is
 // Policy.Run's decision.
 func TestExperimentE6(t *testing.T) {
-	calls := fewer(10_000, 2_000)
+	clients := fewer(100, 4) // not fewer calls: their number says how much the tokens at the start weigh
 	r := newResultTable(
-		fmt.Sprintf("E6: retries while a share f of the attempts fails: 100 clients, %d calls each, 4 attempts a call; calls that succeed, and attempts for each call; least and most of %d seeds", calls, experimentSeeds),
+		fmt.Sprintf("E6: retries while a share f of the attempts fails: %d clients, 10,000 calls each, 4 attempts a call; calls that succeed, and attempts for each call; least and most of %d seeds", clients, experimentSeeds),
 		"f", "published", "re-run, no bucket", "re-run, bucket of 100, 0.1 a success", "with holdfast, default Budget",
 	)
 	published := map[float64]string{0.1: "bucket 99.69 %, 1.108x", 1: "no bucket 4.0x"}
 	for _, f := range []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.7, 1} {
-		bare := experimentE6(t, calls, 100, f, func() caller { return plainE6(nil) })
-		bucket := experimentE6(t, calls, 100, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
-		holdfast := experimentE6(t, calls, 100, f, func() caller { return holdfastE6(t) })
+		bare := experimentE6(t, clients, 100, f, func() caller { return plainE6(nil) })
+		bucket := experimentE6(t, clients, 100, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
+		holdfast := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t) })
 		r.row(fmt.Sprintf("%.0f %%", 100*f), or(published[f], "-"), bare.String(), bucket.String(), holdfast.String())
 
 		at := fmt.Sprintf("f = %g: ", f)
@@ -48,7 +48,7 @@ func TestExperimentE6(t *testing.T) {
 			bare.load.atLeast(t, at+"load without a bucket", 4)
 		}
 	}
-	slow := experimentE6(t, calls, 10, 0.3, func() caller { return holdfastE6(t) })
+	slow := experimentE6(t, clients, 10, 0.3, func() caller { return holdfastE6(t) })
 	r.row("30 %, at 10 calls/s", "-", "-", "-", slow.String())
 	r.print(t, `
 Goal: at least 99.9 % of the calls succeed up to f = 10 %, and a load of at most 1.1 from f = 30 % on. Between the two
@@ -69,11 +69,11 @@ func (r *resultE6) String() string {
 }
 
 // experimentE6 gives each client a newCaller of its own.
-func experimentE6(t *testing.T, calls, perSecond int, f float64, newCaller func() caller) *resultE6 {
-	const clients = 100
+func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller func() caller) *resultE6 {
+	const calls = 10_000
 	errUnlucky := errors.New("unlucky")
 	result := new(resultE6)
-	overSeeds(t, func(seed uint64) {
+	inBubbles(t, func(seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		attempts, successes := 0, 0
 		attempt := func() error {

@@ -23,25 +23,34 @@ const experimentSeeds = 5
 
 // fewer is full, or less where a full run would take too long: with the race detector, and under -short.
 func fewer(full, reduced int) int {
-	if raceEnabled || testing.Short() {
+	if isReduced() {
 		return reduced
 	}
 	return full
 }
 
-// overSeeds runs each(seed) for every seed in a bubble of its own, as many at a time as there are processors.
-func overSeeds(t *testing.T, each func(seed uint64)) {
-	t.Helper()
+func isReduced() bool { return raceEnabled || testing.Short() }
+
+// overSeeds runs each(seed) for every seed, as many at a time as there are processors.
+func overSeeds(each func(seed uint64)) {
 	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var all sync.WaitGroup
 	for i := range experimentSeeds {
 		all.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			synctest.Test(t, func(*testing.T) { each(uint64(i + 1)) })
+			each(uint64(i + 1))
 		})
 	}
 	all.Wait()
+}
+
+// inBubbles is overSeeds with a bubble, and so a virtual clock, for each.
+func inBubbles(t *testing.T, each func(seed uint64)) {
+	t.Helper()
+	overSeeds(func(seed uint64) {
+		synctest.Test(t, func(*testing.T) { each(seed) })
+	})
 }
 
 // dice are random numbers for the goroutines of one simulation.
@@ -133,5 +142,8 @@ func (r *resultTable) print(t *testing.T, notes string) {
 		t.Error(err)
 	}
 	fmt.Fprintf(&r.text, "\n%s\nReal time: %.1f s.\n", strings.TrimSpace(notes), time.Since(r.began).Seconds())
+	if isReduced() {
+		r.text.WriteString("Reduced, by -short or by the race detector: without them there are more runs, and longer ones.\n")
+	}
 	t.Log(r.text.String())
 }
