@@ -210,16 +210,30 @@ func TestDefaultPutBack(t *testing.T) {
 	if alone(t) {
 		return
 	}
-	tracer, meter := otel.GetTracerProvider(), otel.GetMeterProvider()
+	original := otel.GetTracerProvider()
 	p := retry.MustNew(retry.Config{Name: "payments"})
-	r := record(t).install()
+	r := record(t)
+	otel.SetTracerProvider(r.tracer)
 	_ = p.Run(t.Context(), results())
-	otel.SetTracerProvider(tracer)
-	otel.SetMeterProvider(meter)
+	otel.SetTracerProvider(original)
 	_ = p.Run(t.Context(), results())
 	wantLines(t, r.spans(), append(called, called...)...)
-	if got := r.metrics(); got[counted] != 2 || got[timed] != 2 {
-		t.Error(got)
+}
+
+// TestDefaultMetersPutBack is that of metrics.
+func TestDefaultMetersPutBack(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	original := otel.GetMeterProvider()
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	r := record(t)
+	for i, provider := range []metric.MeterProvider{r.meter, original, r.meter} {
+		otel.SetMeterProvider(provider)
+		_ = p.Run(t.Context(), results())
+		if got, n := r.metrics(), float64(i+1); got[counted] != n || got[timed] != n {
+			t.Errorf("after %v calls: %v", n, got)
+		}
 	}
 }
 

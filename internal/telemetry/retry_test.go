@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -275,6 +276,24 @@ func TestRetryNotRecorded(t *testing.T) {
 		t.Errorf("attempts have spans of their own though nobody records: %v", seen)
 	}
 	wantLines(t, r.spans())
+}
+
+// TestAttemptOfNoCall: there is no attempt's span without a recorded call's.
+func TestAttemptOfNoCall(t *testing.T) {
+	r := record(t, sdktrace.WithSampler(sdktrace.NeverSample()))
+	ctx, dropped := telemetry.NewScope(telemetry.Options{TracerProvider: r.tracer}).StartCall(t.Context())
+	for _, call := range []*telemetry.Call{nil, dropped} {
+		inner, attempt := call.StartAttempt(ctx, 1, telemetry.Initial, 0)
+		if inner != ctx || call.Recording() {
+			t.Error("a span without a call's")
+		}
+		attempt.End(telemetry.Failure, errBoom)
+		call.SetAttributes(telemetry.BreakerState("open"))
+		call.End(ctx, telemetry.Failure, errBoom, 1)
+	}
+	if (*telemetry.Call)(nil).SpanContext().IsValid() || !dropped.SpanContext().IsValid() {
+		t.Error("the identity of a dropped call is passed on, and that of none is none")
+	}
 }
 
 // TestNothingIsSaidOfCallsThatAreNone: no function, or a context that is done.
