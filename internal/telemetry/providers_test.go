@@ -148,7 +148,8 @@ func TestSDKReplaced(t *testing.T) {
 	if alone(t) {
 		return
 	}
-	p := retry.MustNew(retry.Config{Name: "payments"})
+	// The default providers, kept in a Config, mean the global ones: not only the SDK that they forward to.
+	p := retry.MustNew(retry.Config{Name: "payments", TracerProvider: otel.GetTracerProvider(), MeterProvider: otel.GetMeterProvider()})
 	for i := range 3 {
 		r := record(t).install()
 		_ = p.Run(t.Context(), results())
