@@ -32,7 +32,7 @@ func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
 			if g.running == nil {
 				return nil
 			}
-			if !b.tooSlow(ctx, g, now) {
+			if !b.tooSlow(ctx, t, now) {
 				t.running = g.running.started(now)
 				return nil
 			}
@@ -53,13 +53,17 @@ func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
 	}
 }
 
-// deliverFor delivers events before the call that caused them has begun: should a callback panic, the call will not
-// be made, and its probe's place goes back.
+// deliverFor delivers events before the call that caused them has begun. Should a callback panic, the call will not be
+// made: its probe's place goes back, and it counts as ignored.
 func (b *Breaker) deliverFor(ctx context.Context, t *ticket) {
 	delivered := false
 	defer func() {
-		if !delivered && t.probe != nil {
+		switch {
+		case delivered:
+		case t.probe != nil:
 			b.settleProbe(t, Ignored, nil, trace.SpanContext{})
+		default:
+			b.tally.ignored.Add(1)
 		}
 	}()
 	b.events.deliver(ctx, b)
@@ -67,11 +71,13 @@ func (b *Breaker) deliverFor(ctx context.Context, t *ticket) {
 }
 
 // tooSlow opens the breaker if enough calls are slow, those under way included.
-func (b *Breaker) tooSlow(ctx context.Context, g *generation, now time.Duration) bool {
+func (b *Breaker) tooSlow(ctx context.Context, t *ticket, now time.Duration) bool {
+	g := t.gen
 	if !g.running.due(now) || !b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
 		return false
 	}
-	b.trip(ctx, g, now, errSlow, trace.SpanContextFromContext(ctx))
+	b.trip(g, now, errSlow, trace.SpanContextFromContext(ctx))
+	b.deliverFor(ctx, t)
 	return true
 }
 

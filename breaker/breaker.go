@@ -68,14 +68,12 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	if err = c.begin(ctx, b, fn == nil); err != nil {
 		return v, err
 	}
-	returned := false
 	defer func() {
-		if !returned { // a panic, or runtime.Goexit: seen without recover, so that the panic keeps its own stack
+		if c.open { // a panic, or runtime.Goexit: seen without recover, so that the panic keeps its own stack
 			c.abort()
 		}
 	}()
 	v, err = fn(c.ctx)
-	returned = true
 	c.end(err)
 	return v, err
 }

@@ -17,6 +17,7 @@ type call struct {
 	b      *Breaker
 	ctx    context.Context // the caller's, under the policy's span
 	ticket ticket
+	open   bool            // admitted, and its result not yet taken
 	tel    *telemetry.Call // nil: nobody looks
 }
 
@@ -37,6 +38,7 @@ func (c *call) begin(ctx context.Context, b *Breaker, nilFunc bool) error {
 	if refusal != nil {
 		return refusal
 	}
+	c.open = true
 	return nil
 }
 
@@ -66,24 +68,27 @@ func (c *call) observe(refusal *OpenError) {
 	}
 }
 
-// end judges the result.
+// end judges the result. Classify may panic: the call is still open then. So may OnStateChange: then it is not.
 func (c *call) end(err error) {
 	if err == nil && c.tel == nil && c.b.succeeded(&c.ticket) {
+		c.open = false
 		return
 	}
 	outcome := c.classify(err)
-	defer c.tel.End(c.ctx, spoken[outcome], err, 0) // also if OnStateChange panics
-	c.b.settle(c.ctx, &c.ticket, outcome, err, c.tel.SpanContext())
+	c.settle(outcome, err)
+}
+
+// abort records that the function, or Classify, panicked or ended its goroutine.
+func (c *call) abort() { c.settle(Failure, telemetry.ErrAborted) }
+
+func (c *call) settle(o Outcome, err error) {
+	c.open = false
+	defer c.tel.End(c.ctx, spoken[o], err, 0)
+	c.b.settle(c.ctx, &c.ticket, o, err, c.tel.SpanContext())
 }
 
 // spoken are the outcomes in the words of telemetry.
 var spoken = [...]telemetry.Outcome{Success: telemetry.Success, Failure: telemetry.Failure, Ignored: telemetry.Canceled}
-
-// abort records that the function panicked or ended its goroutine.
-func (c *call) abort() {
-	defer c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, 0)
-	c.b.settle(c.ctx, &c.ticket, Failure, telemetry.ErrAborted, c.tel.SpanContext())
-}
 
 func (c *call) classify(err error) Outcome {
 	if err == nil {

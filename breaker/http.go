@@ -34,33 +34,52 @@ func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	if t.hosts == nil {
 		return t.next.RoundTrip(req)
 	}
 	var c call
+	sent, over := false, false
+	defer func() {
+		if !over { // the base, or a callback, panicked or ended its goroutine
+			c.abandon(req, sent, resp)
+		}
+	}()
 	if err := c.begin(req.Context(), t.hosts.Get(httpx.HostKey(req.URL)), false); err != nil {
+		over = true
 		httpx.CloseBody(req)
 		return nil, err
 	}
-	returned := false
-	defer func() {
-		if !returned {
-			c.abort()
-		}
-	}()
-	sent := req
-	if c.tel != nil { // under a span
-		sent = req.WithContext(c.ctx)
-	}
-	resp, err := httpx.RoundTrip(t.next, sent)
-	returned = true
+	sent = true
+	resp, err = httpx.RoundTrip(t.next, c.request(req))
 	if resp != nil {
 		resp.Request = req
 	}
 	c.end(verdict(resp, err))
 	c.heed(resp)
+	over = true
 	return resp, err
+}
+
+// request is what goes down: the caller's own, unless there is a span for it to be under.
+func (c *call) request(req *http.Request) *http.Request {
+	if c.tel == nil {
+		return req
+	}
+	return req.WithContext(c.ctx)
+}
+
+// abandon closes what nobody else will, when RoundTrip is left by a panic.
+func (c *call) abandon(req *http.Request, sent bool, resp *http.Response) {
+	if !sent {
+		httpx.CloseBody(req)
+	}
+	if resp != nil {
+		_ = resp.Body.Close() // there is nobody to tell
+	}
+	if c.open {
+		c.abort()
+	}
 }
 
 // verdict is the error to judge: that of a response too.

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
 // Permit is leave for one call, from [Breaker.Allow]. Give it back with Done. It may be copied.
@@ -50,9 +52,16 @@ func (p Permit) Done(err error) {
 	b, t := p.slip.b, p.slip.ticket
 	p.slip.b, p.slip.ticket = nil, ticket{}
 	slips.Put(p.slip)
+	judged := false
+	defer func() {
+		if !judged { // Classify panicked
+			b.settle(context.Background(), &t, Failure, telemetry.ErrAborted, trace.SpanContext{})
+		}
+	}()
 	outcome := Success
 	if err != nil {
 		outcome = b.judgement(err)
 	}
+	judged = true
 	b.settle(context.Background(), &t, outcome, err, trace.SpanContext{})
 }

@@ -63,8 +63,11 @@ func (b *Breaker) settle(ctx context.Context, t *ticket, o Outcome, err error, b
 		b.count(o)
 	case o == Success && b.succeeded(t):
 	default:
-		b.judge(ctx, g, t, o, err, by)
+		tripped := b.judge(t, o, err, by)
 		b.mend(g)
+		if tripped {
+			b.events.deliver(ctx, b)
+		}
 	}
 }
 
@@ -90,28 +93,29 @@ func (b *Breaker) mend(g *generation) {
 
 // judge counts a result in the closed state, and opens the breaker if that was one failure too many. A success does
 // not open it, unless it was slow.
-func (b *Breaker) judge(ctx context.Context, g *generation, t *ticket, o Outcome, err error, by trace.SpanContext) {
-	now := b.set.now()
+func (b *Breaker) judge(t *ticket, o Outcome, err error, by trace.SpanContext) (tripped bool) {
+	g, now := t.gen, b.set.now()
 	slow := g.running != nil && now-t.start >= b.set.slowAfter
 	if o == Success {
 		g.window.success(now, b.set.bucket, slow)
-		if slow && b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
-			b.trip(ctx, g, now, errSlow, by)
+		if !slow || !b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
+			return false
 		}
-		return
+		b.trip(g, now, errSlow, by)
+		return true
 	}
 	streak := g.window.failure(now, b.set.bucket, slow)
-	if b.set.consecutive > 0 && streak >= b.set.consecutive {
-		b.trip(ctx, g, now, err, by)
-		return
-	}
 	seen := g.window.counts(now, b.set.bucket)
 	switch {
-	case seen.calls >= b.set.minCalls && float64(seen.failures) >= b.set.failureRatio*float64(seen.calls):
-		b.trip(ctx, g, now, err, by)
+	case b.set.consecutive > 0 && streak >= b.set.consecutive,
+		seen.calls >= b.set.minCalls && float64(seen.failures) >= b.set.failureRatio*float64(seen.calls):
 	case slow && b.set.slow(seen, g.running.late(now)):
-		b.trip(ctx, g, now, errSlow, by)
+		err = errSlow
+	default:
+		return false
 	}
+	b.trip(g, now, err, by)
+	return true
 }
 
 // slow reports whether too many calls were slow. late are under way and overdue: not yet among seen.

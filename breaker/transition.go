@@ -9,15 +9,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// trip opens the breaker, unless the state has moved on from g, and tells of it.
-func (b *Breaker) trip(ctx context.Context, g *generation, now time.Duration, why error, by trace.SpanContext) {
+// trip opens the breaker, unless the state has moved on from g. The caller delivers the event.
+func (b *Breaker) trip(g *generation, now time.Duration, why error, by trace.SpanContext) {
 	b.mu.Lock()
-	if b.gen.Load() == g {
-		b.failedTries = 0
-		b.openLocked(now, now+b.coolDownLocked(), why, by)
+	defer b.mu.Unlock()
+	if b.gen.Load() != g {
+		return
 	}
-	b.mu.Unlock()
-	b.events.deliver(ctx, b)
+	b.failedTries = 0
+	b.openLocked(now, now+b.coolDownLocked(), why, by)
 }
 
 // reopenLocked opens the breaker after a recovery that failed at the given time. If the longer cool-down from then

@@ -27,6 +27,7 @@ type call struct {
 	limit   time.Time         // of the whole call; zero: none
 	number  int               // of the attempt under way or last made
 	running bool              // it is under way
+	inHand  bool              // its value is, and it failed
 
 	tel     *telemetry.Call // nil: nobody looks
 	attempt telemetry.Attempt
@@ -330,16 +331,16 @@ func (c *call) interrupted() error {
 	return c.finish(outcome, &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why})
 }
 
-// stop ends a call that failed for good.
+// stop ends a call that failed for good. It counts the call last: should the logger panic, abort counts it.
 func (c *call) stop(why error) error {
-	c.p.counts.failed.Add(1)
-	c.p.counts.suppress(why, c.lastErr)
+	c.p.scope.Log(c.ctx, slog.LevelWarn, "call failed",
+		slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
 	failed := &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why}
 	if failed.Exhausted() {
 		tellServer(c.ctx)
 	}
-	c.p.scope.Log(c.ctx, slog.LevelWarn, "call failed",
-		slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
+	c.p.counts.suppress(why, c.lastErr)
+	c.p.counts.failed.Add(1)
 	return c.finish(telemetry.Failure, failed)
 }
 

@@ -87,32 +87,38 @@ func (p *Policy) Run(ctx context.Context, fn func(context.Context) error) error 
 var errNilFunc = errors.New("fn is nil")
 
 // run is the loop around the attempts. drop, if not nil, gets each value that is not returned.
-func run[T any](c *call, fn func(context.Context) (T, error), drop func(T)) (T, error) {
+func run[T any](c *call, fn func(context.Context) (T, error), drop func(T)) (v T, err error) {
 	over := false
 	defer func() {
 		if !over { // a panic, or runtime.Goexit: seen without recover, so that the panic keeps its own stack
+			if c.inHand && drop != nil {
+				drop(v) // it was a callback that panicked
+			}
 			c.abort()
 		}
 	}()
 	for {
-		v, err := fn(c.startAttempt())
+		v, err = fn(c.startAttempt())
 		if err == nil {
 			c.succeed()
 			over = true
 			return v, nil
 		}
-		if err := c.fail(err); err != nil {
+		c.inHand = true
+		if err = c.fail(err); err != nil {
 			over = true
 			return v, err
 		}
-		if drop != nil {
-			drop(v) // before the delay, so that its connection can be used meanwhile
+		if drop != nil { // before the delay, so that its connection can be used meanwhile
+			c.inHand = false
+			drop(v)
 			var none T
 			v = none
 		}
-		if err := c.pause(); err != nil {
+		if err = c.pause(); err != nil {
 			over = true
 			return v, err
 		}
+		c.inHand = false
 	}
 }
