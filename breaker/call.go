@@ -83,12 +83,23 @@ func (c *call) abort() { c.settle(Failure, telemetry.ErrAborted) }
 
 func (c *call) settle(o Outcome, err error) {
 	c.open = false
-	defer c.tel.End(c.ctx, spoken[o], err, 0)
+	defer c.tel.End(c.ctx, spoken(o, err), err, 0)
 	c.b.settle(c.ctx, &c.ticket, o, err, c.tel.SpanContext())
 }
 
-// spoken are the outcomes in the words of telemetry.
-var spoken = [...]telemetry.Outcome{Success: telemetry.Success, Failure: telemetry.Failure, Ignored: telemetry.Canceled}
+// spoken is the outcome in the words of telemetry.
+func spoken(o Outcome, err error) telemetry.Outcome {
+	switch {
+	case o == Success:
+		return telemetry.Success
+	case o == Failure:
+		return telemetry.Failure
+	case errors.Is(err, context.Canceled):
+		return telemetry.Canceled
+	default:
+		return telemetry.Ignored
+	}
+}
 
 func (c *call) classify(err error) Outcome {
 	if err == nil {

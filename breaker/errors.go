@@ -66,7 +66,9 @@ func (e *OpenError) RetryAfter() time.Duration {
 }
 
 // ErrorType is the word for telemetry.
-func (e *OpenError) ErrorType() string { return "breaker_" + e.State.String() }
+func (e *OpenError) ErrorType() string { return refusedAs[e.State%stateCount] }
+
+var refusedAs = [stateCount]string{Open: "breaker_open", HalfOpen: "breaker_half_open", ForcedOpen: "breaker_forced_open"}
 
 // Timeout reports false: the call was refused, it did not take too long, whatever opened the breaker.
 func (e *OpenError) Timeout() bool { return false }

@@ -49,6 +49,9 @@ func (e *events) deliver(ctx context.Context, b *Breaker) {
 func (b *Breaker) log(ctx context.Context, e Event) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("from", e.From.String())}
+	if e.Name != b.set.scope.Name() { // one of a keyed set: say which
+		attrs = append(attrs, slog.String("breaker", e.Name))
+	}
 	if e.To == Open || e.To == ForcedOpen {
 		level = slog.LevelWarn
 	}

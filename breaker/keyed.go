@@ -46,8 +46,10 @@ type Keyed[K comparable] struct {
 	name     string
 	breakers *keyed.Map[K, *Breaker]
 
+	// A breaker's totals are either in all or in gone, so that the metrics of the set never go down.
 	mu   sync.Mutex
-	gone report // totals of breakers that are no longer there, so that the metrics of the set never go down
+	all  map[*Breaker]struct{}
+	gone report
 }
 
 // NewKeyed returns an empty set, or an error that names every field of c that cannot work.
@@ -58,12 +60,12 @@ func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	k := &Keyed[K]{set: newSettings(c.Config), name: c.Name}
+	k := &Keyed[K]{set: newSettings(c.Config), name: c.Name, all: map[*Breaker]struct{}{}}
 	k.breakers = keyed.New(keyed.Config[K, *Breaker]{
 		MaxKeys:   conf.Or(c.MaxKeys, defaultMaxKeys),
 		IdleAfter: conf.Or(c.IdleAfter, defaultIdleAfter),
-		New:       func(key K) *Breaker { return newBreaker(k.set, k.nameOf(key)) },
-		Evicted:   func(_ K, b *Breaker) { k.evicted(b) },
+		New:       k.made,
+		Evicted:   k.evicted,
 	})
 	telemetry.Attach(k.set.scope, k)
 	return k, nil
@@ -95,20 +97,30 @@ func (k *Keyed[K]) nameOf(key K) string {
 	return fmt.Sprintf("%s[%v]", k.name, key)
 }
 
-func (k *Keyed[K]) evicted(b *Breaker) {
+func (k *Keyed[K]) made(key K) *Breaker {
+	b := newBreaker(k.set, k.nameOf(key))
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.all[b] = struct{}{}
+	return b
+}
+
+func (k *Keyed[K]) evicted(_ K, b *Breaker) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.all, b)
 	k.gone.addTotals(b)
 }
 
 // Observe implements telemetry.Source: the set is one series, its status how many breakers are in each state.
 func (k *Keyed[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+	k.breakers.Len() // lets those go that are idle
 	k.mu.Lock()
 	r := k.gone
-	k.mu.Unlock()
-	for _, b := range k.breakers.All() {
+	for b := range k.all {
 		r.addTotals(b)
 		r.addState(b)
 	}
+	k.mu.Unlock()
 	r.put(put)
 }

@@ -44,7 +44,7 @@ const (
 // server above 1/(1+r) of its capacity could not come back (a metastable failure: Bronson et al., HotOS '21).
 //
 // The default ratio of an eighth lies between two bounds. With independent failures at a rate of 10 %, repairing
-// 99.9 % of the calls takes 0.11 retries a call: a ratio of a tenth starves there (99.7 %). And at failure rates of
+// 99.9 % of the calls takes 0.11 retries a call: a ratio of a tenth starves there (98.9 %). And at failure rates of
 // 30 % and more the load is to stay within 1.1 times the calls, which a ratio of 0.13 does not keep. The capacity of
 // 20 rides out the chance of the draw there (10 does not), and adds little when many clients spend theirs at once.
 // Doubling the price of a push-back keeps retries below a tenth of the offered load where a server refuses what is
@@ -103,10 +103,13 @@ func (b *Budget) Deposit() {
 }
 
 // Withdraw takes one token, and reports whether there was one: whether a retry or a hedge may be made.
-func (b *Budget) Withdraw() bool { return b.withdraw(token) }
+func (b *Budget) Withdraw() bool {
+	_, ok := b.withdraw(token)
+	return ok
+}
 
 // Available returns the tokens left. It does not count what the floor would grant.
-func (b *Budget) Available() float64 { return float64(b.tokens.Load()) / token }
+func (b *Budget) Available() float64 { return float64(max(b.tokens.Load(), 0)) / token }
 
 func (b *Budget) add(n int64) {
 	for {
@@ -117,15 +120,26 @@ func (b *Budget) add(n int64) {
 	}
 }
 
-// withdraw takes cost, or, where that much is not left, one grant of the floor.
-func (b *Budget) withdraw(cost int64) bool {
+// withdraw takes cost, or, where that much is not left, one grant of the floor; and returns what it took, to be added
+// again should the retry not be made.
+func (b *Budget) withdraw(cost int64) (taken int64, ok bool) {
+	granted := false
 	for {
 		have := b.tokens.Load()
-		if have < cost {
-			return b.floor != nil && b.floor.grant()
+		left := have - cost
+		if left < 0 && !granted {
+			if b.floor == nil || !b.floor.grant() {
+				return 0, false
+			}
+			granted = true
 		}
-		if b.tokens.CompareAndSwap(have, have-cost) {
-			return true
+		// A grant is a loan, of up to a token: paid back by the successes to come, if there are any. Otherwise a client
+		// of ten calls a second had a retry for each hundred calls on top of its ratio.
+		if granted {
+			left = max(left, min(have, -token))
+		}
+		if b.tokens.CompareAndSwap(have, left) {
+			return have - left, true
 		}
 	}
 }

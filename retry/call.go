@@ -40,7 +40,7 @@ type again struct {
 	lastErr  error
 	delay    time.Duration   // before the next attempt
 	waited   bool            // the caller's context ended in a delay
-	cost     int64           // what the retry being waited for has taken from the budget
+	taken    int64           // from the budget, by the retry being waited for
 	schedule backoff.BackOff // the Config's; nil: the default one
 	jitter   fullJitter      // the default one
 	timer    *time.Timer
@@ -204,11 +204,11 @@ func (c *call) plan(err error) error {
 		return ErrDeadline
 	}
 	if b := c.p.cfg.Budget; b != nil {
-		cost := price(err)
-		if !b.withdraw(cost) {
+		taken, ok := b.withdraw(price(err))
+		if !ok {
 			return ErrBudget
 		}
-		c.cost = cost
+		c.taken = taken
 	}
 	c.delay = delay
 	return nil
@@ -265,7 +265,7 @@ func (c *call) pause() error {
 		c.waited = true
 		return c.interrupted()
 	}
-	c.cost = 0
+	c.taken = 0
 	return nil
 }
 
@@ -291,9 +291,9 @@ func (c *call) sleep() {
 }
 
 func (c *call) refund() {
-	if c.again != nil && c.cost > 0 {
-		c.p.cfg.Budget.add(c.cost)
-		c.cost = 0
+	if c.again != nil && c.taken > 0 {
+		c.p.cfg.Budget.add(c.taken)
+		c.taken = 0
 	}
 }
 
@@ -333,8 +333,10 @@ func (c *call) interrupted() error {
 
 // stop ends a call that failed for good. It counts the call last: should the logger panic, abort counts it.
 func (c *call) stop(why error) error {
-	c.p.scope.Log(c.ctx, slog.LevelWarn, "call failed",
-		slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
+	if why != ErrNotRetryable { // that is between the function and its caller
+		c.p.scope.Log(c.ctx, slog.LevelWarn, "retries exhausted",
+			slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
+	}
 	failed := &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why}
 	if failed.Exhausted() {
 		tellServer(c.ctx)

@@ -41,7 +41,8 @@ func ResendCount(n int) attribute.KeyValue { return httpResendCount.Int(n) }
 // Outcome is how a call or an attempt ended.
 type Outcome uint8
 
-// The outcomes. Lost is of attempts only, Refused of calls only. A call is a Timeout when its caller's deadline ended it.
+// The outcomes. Lost is of attempts only, Refused and Ignored of calls only. A call is a Timeout when its caller's
+// deadline ended it.
 const (
 	Success Outcome = iota
 	Failure
@@ -49,10 +50,11 @@ const (
 	Canceled
 	Lost
 	Refused
+	Ignored // it says nothing about the dependency, and nobody cancelled it
 )
 
 func (o Outcome) String() string {
-	return [...]string{"success", "failure", "timeout", "canceled", "lost", "refused"}[o]
+	return [...]string{"success", "failure", "timeout", "canceled", "lost", "refused", "ignored"}[o]
 }
 
 // AttemptKind is why an attempt was made.

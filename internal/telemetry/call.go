@@ -117,7 +117,7 @@ func (a Attempt) End(o Outcome, err error) {
 	a.span.End()
 }
 
-// setError marks a span as failed. The caller's cancellation and a lost hedge are nobody's failure: they stay
+// setError marks a span as failed. The caller's cancellation, what is ignored and a lost hedge are nobody's failure: they stay
 // unmarked. The text of an error stays out of it: it may hold a secret, and it has no bound.
 func setError(span trace.Span, o Outcome, err error) {
 	if o == Success || o == Lost || err == nil {
@@ -125,7 +125,7 @@ func setError(span trace.Span, o Outcome, err error) {
 	}
 	word := ErrorType(err)
 	span.SetAttributes(errorType.String(word))
-	if o != Canceled {
+	if o != Canceled && o != Ignored {
 		span.SetStatus(codes.Error, word)
 	}
 }

@@ -116,6 +116,9 @@ func (s *Scope) Active(ctx context.Context) bool {
 // Timed reports whether call durations are wanted.
 func (s *Scope) Timed(ctx context.Context) bool { return s.metering.histogram(ctx) != nil }
 
+// Name is the name of the policy, or of the set that it is in.
+func (s *Scope) Name() string { return s.name }
+
 // Logs reports whether a record at level would be written. Ask before building attributes.
 func (s *Scope) Logs(ctx context.Context, level slog.Level) bool {
 	return s.logger != nil && s.logger.Enabled(ctx, level)
