@@ -3,7 +3,6 @@ package breaker_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -208,7 +207,7 @@ func TestTransportBadBase(t *testing.T) {
 	if resp, err := rt.RoundTrip(r); resp != nil || err == nil {
 		t.Errorf("nil, nil became %v, %v", resp, err)
 	}
-	rt = breaker.Transport(k, roundTripper(func(*http.Request) (*http.Response, error) { panic(fmt.Sprint("boom")) }))
+	rt = breaker.Transport(k, roundTripper(func(*http.Request) (*http.Response, error) { panic("boom") }))
 	func() {
 		defer func() {
 			if got := recover(); got != "boom" {

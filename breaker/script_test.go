@@ -50,12 +50,15 @@ func TestStates(t *testing.T) {
 			{calls: 4, do: bad, err: errBoom, state: breaker.Closed},
 		}},
 		{"a row is not cut by the window, however slow the traffic", breaker.Config{Window: time.Second}, []step{
-			{do: bad, err: errBoom}, {wait: time.Hour, do: bad, err: errBoom}, {wait: time.Hour, do: bad, err: errBoom},
+			{do: bad, err: errBoom},
+			{wait: time.Hour, do: bad, err: errBoom},
+			{wait: time.Hour, do: bad, err: errBoom},
 			{wait: time.Hour, do: bad, err: errBoom, state: breaker.Closed},
 			{wait: time.Hour, do: bad, err: errBoom, state: breaker.Open},
 		}},
 		{"half of twenty open it", breaker.Config{ConsecutiveFailures: -1}, []step{
-			{calls: 10, do: ok}, {calls: 9, do: bad, err: errBoom, state: breaker.Closed},
+			{calls: 10, do: ok},
+			{calls: 9, do: bad, err: errBoom, state: breaker.Closed},
 			{do: bad, err: errBoom, state: breaker.Open},
 		}},
 		{"a ratio needs MinCalls", breaker.Config{ConsecutiveFailures: -1}, []step{
@@ -73,7 +76,8 @@ func TestStates(t *testing.T) {
 			{calls: 1000, do: cancelled, err: context.Canceled, state: breaker.Closed},
 		}},
 		{"slow successes open it", breaker.Config{SlowAfter: time.Second, MinCalls: 4, Window: time.Minute}, []step{
-			{calls: 2, do: ok}, {do: slow, state: breaker.Closed},
+			{calls: 2, do: ok},
+			{do: slow, state: breaker.Closed},
 			{do: slow, state: breaker.Open},
 		}},
 		{"a bad probe opens it again", breaker.Config{ConsecutiveFailures: 1}, []step{
@@ -230,7 +234,7 @@ func TestHungProbe(t *testing.T) {
 		if b.State() != breaker.HalfOpen {
 			t.Fatalf("state %v before ProbeTimeout, want half_open", b.State())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		var refusal *breaker.OpenError
 		if err := call(b, ok); !errors.As(err, &refusal) || refusal.State != breaker.Open {
 			t.Fatalf("after ProbeTimeout: %v, want it open again", err)
@@ -277,7 +281,7 @@ func TestOpenUntil(t *testing.T) {
 		if err := call(b, ok); !errors.Is(err, breaker.ErrOpen) {
 			t.Fatalf("got %v: a second OpenUntil shortened the first", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if err := call(b, ok); err != nil || b.State() != breaker.Closed {
 			t.Fatalf("error %v, state %v: want a probe to close it", err, b.State())
 		}

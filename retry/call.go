@@ -280,7 +280,8 @@ func (c *call) sleep() {
 	}
 	var cancelled <-chan struct{}
 	if c.req != nil {
-		cancelled = c.req.Cancel //nolint:staticcheck // http.Client.Timeout still uses it for transports that are not its own
+		//lint:ignore SA1019 http.Client.Timeout still uses it for transports that are not its own
+		cancelled = c.req.Cancel
 	}
 	select {
 	case <-c.timer.C:
@@ -305,7 +306,8 @@ func (c *call) requestCancelled() bool {
 		return false
 	}
 	select {
-	case <-c.req.Cancel: //nolint:staticcheck // see sleep
+	//lint:ignore SA1019 see sleep
+	case <-c.req.Cancel:
 		return true
 	default:
 		return false

@@ -141,7 +141,8 @@ func TestTransportWhatIsRepeated(t *testing.T) {
 		{"PATCH is not", quick, "PATCH", text(), nil, []http.HandlerFunc{status(503), status(200)}, 1, "503 this is 503"},
 		{"POST with a key", quick, "POST", text(), []string{"Idempotency-Key", "7"}, []http.HandlerFunc{status(503), status(200)}, 2, "200 this is 200"},
 		{
-			"POST by option", retry.Config{BaseDelay: -1, RepeatRequest: func(r *http.Request) bool { return r.Method == "POST" }},
+			"POST by option",
+			retry.Config{BaseDelay: -1, RepeatRequest: func(r *http.Request) bool { return r.Method == "POST" }},
 			"POST", text(), nil,
 			[]http.HandlerFunc{status(503), status(200)},
 			2, "200 this is 200",
@@ -155,7 +156,8 @@ func TestTransportWhatIsRepeated(t *testing.T) {
 		{"501 is not", quick, "GET", nil, nil, []http.HandlerFunc{status(501)}, 1, "501 this is 501"},
 		{"a redirect is the client's", quick, "GET", nil, nil, []http.HandlerFunc{status(302, "Location", "/other"), status(200)}, 2, "200 this is 200"},
 		{
-			"404 by RetryIf", retry.Config{BaseDelay: -1, RetryIf: func(err error) bool {
+			"404 by RetryIf",
+			retry.Config{BaseDelay: -1, RetryIf: func(err error) bool {
 				var s *retry.StatusError
 				return errors.As(err, &s) && s.StatusCode == 404
 			}},

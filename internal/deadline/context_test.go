@@ -197,11 +197,13 @@ func TestParentsDeadlineIsTheEarlier(t *testing.T) {
 }
 
 // TestCauseStaysWithTheEnd: the parent's later end has a cause, but not for what ended at its limit.
+type valueKey struct{}
+
 func TestCauseStaysWithTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancelCause(t.Context())
 		ctx := deadline.New(parent, time.Now().Add(time.Second))
-		child, stop := context.WithCancel(context.WithValue(ctx, "k", "v"))
+		child, stop := context.WithCancel(context.WithValue(ctx, valueKey{}, "v"))
 		defer stop()
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -236,7 +238,8 @@ func TestNilParent(t *testing.T) {
 			t.Error("no panic")
 		}
 	}()
-	deadline.New(nil, time.Now()) //nolint:staticcheck // it is what is tested
+	//lint:ignore SA1012 it is what is tested
+	deadline.New(nil, time.Now())
 }
 
 func TestAllocations(t *testing.T) {
