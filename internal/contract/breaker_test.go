@@ -3,6 +3,7 @@ package contract_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -29,7 +30,6 @@ func breakerPolicy() contract.Policy {
 		},
 		Nil:       func() []contract.Door { return breakerDoors(nil) },
 		Callbacks: breakerCallbacks(func(t testing.TB, k *breaker.Keyed[string]) *contract.Instance { return breakerInstance(k) }),
-		Known:     known,
 		Differs: map[contract.Row]contract.Difference{
 			contract.EndsWaiting:   {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: neverWaits},
 			contract.CannotBeMet:   {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: neverWaits},
@@ -185,10 +185,10 @@ func breakerCallbacks(instance func(testing.TB, *breaker.Keyed[string]) *contrac
 			}
 		}
 	}
-	logged := func(message string) func(*breaker.Config, func()) {
+	logged := func(level slog.Level) func(*breaker.Config, func()) {
 		return func(c *breaker.Config, hook func()) {
 			c.ConsecutiveFailures = 1
-			c.Logger = logger(message, hook)
+			c.Logger = logger(level, hook)
 		}
 	}
 	classify := func(c *breaker.Config, hook func()) {
@@ -207,8 +207,7 @@ func breakerCallbacks(instance func(testing.TB, *breaker.Keyed[string]) *contrac
 		callback("OnStateChange, closing", probe, nil, changes(breaker.Closed)),
 		callback("OnStateChange, opening again", probe, errDependency, changes(breaker.Open)),
 		callback(hangs, contract.Setup{}, nil, hanging),
-		callback("Logger, opening", contract.Setup{}, errDependency, logged("breaker open")),
-		callback("Logger, half-open", probe, nil, logged("breaker half_open")),
-		callback("Logger, closing", probe, nil, logged("breaker closed")),
+		callback("Logger, opening", contract.Setup{}, errDependency, logged(slog.LevelWarn)),
+		callback("Logger, half-open", probe, nil, logged(slog.LevelInfo)),
 	}
 }

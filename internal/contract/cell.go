@@ -47,17 +47,6 @@ func (c *Cell) find(t *testing.T, doors []Door) Door {
 	return doors[i]
 }
 
-// known skips a check that is known to fail.
-func (c *Cell) known(t *testing.T, variant string) {
-	t.Helper()
-	if c.Policy.Known == nil {
-		return
-	}
-	if fault := c.Policy.Known(c.row, c.Door, variant); fault != "" {
-		t.Skip("known: " + fault)
-	}
-}
-
 // Fresh makes a policy to the setup.
 func (c *Cell) Fresh(t *testing.T, s Setup) *Subject {
 	t.Helper()

@@ -29,10 +29,6 @@ type Policy struct {
 	// Unmet is the error that says that the deadline comes before the next attempt, of a policy that waits.
 	Unmet error
 
-	// Known tells of a fault that is known and not mended yet, in one variant of a cell: its check is skipped. Empty:
-	// none is known.
-	Known func(row Row, door, variant string) string
-
 	// Differs are the rows that are different in all doors. Those of one door are in the [Door].
 	Differs map[Row]Difference
 }
@@ -47,6 +43,9 @@ type Setup struct {
 
 	// AttemptTimeout is the time limit of an attempt. 0: none.
 	AttemptTimeout time.Duration
+
+	// Poor leaves nothing in the budget but what it grants for nothing, to a caller with little traffic.
+	Poor bool
 
 	// OnePlace leaves one place: a breaker is half-open and admits one probe, a bulkhead has one slot. The call that
 	// takes it has to give it back.

@@ -17,10 +17,10 @@ type server struct {
 	*httptest.Server
 	transport *http.Transport
 	url       string
-	handle    http.HandlerFunc // may be set until the first request
-	dialed    atomic.Int64     // connections
-	open      atomic.Int64     // bodies, of requests and responses, that were opened and not closed
-	onDrop    func()           // called when a response's body is closed
+	handler   atomic.Value // http.HandlerFunc
+	dialed    atomic.Int64 // connections
+	open      atomic.Int64 // bodies, of requests and responses, that were opened and not closed
+	onDrop    func()       // called when a response's body is closed
 }
 
 // overHTTP runs a row over HTTP/1.1 and HTTP/2, in the doors that are HTTP's.
@@ -37,7 +37,9 @@ func overHTTP(check func(*testing.T, *Cell, *server)) func(*testing.T, *Cell) {
 
 func newServer(t *testing.T, two bool) *server {
 	s := new(server)
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(w, r) }))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handler.Load().(http.HandlerFunc)(w, r)
+	}))
 	s.EnableHTTP2 = two
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -49,7 +51,10 @@ func newServer(t *testing.T, two bool) *server {
 	} else {
 		s.Start()
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.CloseClientConnections() // Close waits for handlers, and a body that was left open would keep one
+		s.Close()
+	})
 	// All requests are to one host, whatever the port: a policy keyed by host is told of it beforehand.
 	s.transport = s.Client().Transport.(*http.Transport)
 	s.url = strings.Split(s.URL, ":")[0] + "://" + Host + "/"
@@ -61,6 +66,9 @@ func newServer(t *testing.T, two bool) *server {
 	}
 	return s
 }
+
+// handle sets what the server does with requests from now on.
+func (s *server) handle(f http.HandlerFunc) { s.handler.Store(f) }
 
 // RoundTrip is the transport under the policies: net/http's, and a count of the bodies.
 func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -108,7 +116,7 @@ func (s *Subject) send(rt http.RoundTripper, req *http.Request) (*http.Response,
 func (s *server) closed(t *testing.T, when string) {
 	t.Helper()
 	if !eventually(2000, func() bool { return s.open.Load() == 0 }) {
-		t.Errorf("%s: %d bodies were opened and not closed", when, s.open.Load())
+		t.Fatalf("%s: %d bodies were opened and not closed", when, s.open.Load())
 	}
 }
 

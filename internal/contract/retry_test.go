@@ -24,7 +24,6 @@ func retryPolicy() contract.Policy {
 		Nil:       func() []contract.Door { return retryDoors(nil) },
 		Callbacks: retryCallbacks(func(t testing.TB, p *retry.Policy) *contract.Instance { return retryInstance(p) }),
 		Unmet:     retry.ErrDeadline,
-		Known:     known,
 		Differs: map[contract.Row]contract.Difference{
 			contract.Late: {
 				Why:     "a retry has no state that moves on, and its attempts follow one another: no result is late",
@@ -43,9 +42,16 @@ func newRetry(t testing.TB, s contract.Setup, edit func(*retry.Config)) *retry.P
 	if s.Wait > 0 {
 		c.Backoff = retry.Constant(s.Wait)
 	}
-	budget, err := retry.NewBudget(retry.BudgetConfig{Capacity: 100, Floor: -1})
+	bc := retry.BudgetConfig{Capacity: 100, Floor: -1}
+	if s.Poor {
+		bc = retry.BudgetConfig{Capacity: 1}
+	}
+	budget, err := retry.NewBudget(bc)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.Poor {
+		budget.Withdraw()
 	}
 	c.Budget = budget
 	if edit != nil {
@@ -132,11 +138,11 @@ func retryCallbacks(instance func(testing.TB, *retry.Policy) *contract.Instance)
 			c.Backoff = func() backoff.BackOff { return &hooked{reset: hook} }
 		}),
 		callback("Logger, before a retry", func(c *retry.Config, hook func()) {
-			c.Logger = logger("retrying", hook)
+			c.Logger = logger(slog.LevelDebug, hook)
 		}),
 		callback("Logger, at the end", func(c *retry.Config, hook func()) {
 			c.MaxAttempts = 1
-			c.Logger = logger("call failed", hook)
+			c.Logger = logger(slog.LevelWarn, hook)
 		}),
 		callback("RepeatRequest", func(c *retry.Config, hook func()) {
 			c.RepeatRequest = func(*http.Request) bool { hook(); return true }
@@ -162,21 +168,19 @@ func (h *hooked) Reset() {
 	}
 }
 
-// logger runs hook at records whose message is one of a policy's.
-func logger(message string, hook func()) *slog.Logger { return slog.New(logHook{message, hook}) }
+// logger runs hook at records of one level.
+func logger(level slog.Level, hook func()) *slog.Logger { return slog.New(logHook{level, hook}) }
 
 type logHook struct {
-	message string
-	hook    func()
+	level slog.Level
+	hook  func()
 }
 
-func (h logHook) Enabled(context.Context, slog.Level) bool { return true }
-func (h logHook) WithAttrs([]slog.Attr) slog.Handler       { return h }
-func (h logHook) WithGroup(string) slog.Handler            { return h }
+func (h logHook) Enabled(_ context.Context, level slog.Level) bool { return level == h.level }
+func (h logHook) WithAttrs([]slog.Attr) slog.Handler               { return h }
+func (h logHook) WithGroup(string) slog.Handler                    { return h }
 
-func (h logHook) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == h.message {
-		h.hook()
-	}
+func (h logHook) Handle(context.Context, slog.Record) error {
+	h.hook()
 	return nil
 }

@@ -17,7 +17,6 @@ func callbackPanics(t *testing.T, c *Cell) {
 			continue
 		}
 		t.Run(cb.Name, func(t *testing.T) {
-			c.known(t, cb.Name)
 			synctest.Test(t, func(t *testing.T) {
 				badCallback(t, c, cb, cb.Err, func(call func(), hook *func()) {
 					value := new(int)
@@ -29,7 +28,6 @@ func callbackPanics(t *testing.T, c *Cell) {
 			})
 		})
 		t.Run(cb.Name+", Goexit", func(t *testing.T) {
-			c.known(t, cb.Name)
 			synctest.Test(t, func(t *testing.T) {
 				badCallback(t, c, cb, cb.Err, func(call func(), hook *func()) {
 					*hook = runtime.Goexit
@@ -72,6 +70,12 @@ func badCallback(t *testing.T, c *Cell, cb Callback, result error, provoke func(
 	s.Settled()
 	time.Sleep(s.Recovery)
 	s.Passes()
+	if before := called; result != nil {
+		_, _ = s.Call(t.Context(), func(context.Context) (int, error) { return 7, result })
+		if called == before {
+			t.Error("after it has panicked once the callback is not called any more")
+		}
+	}
 	s.Settled()
 }
 
@@ -86,7 +90,6 @@ func dropped(t *testing.T, c *Cell) {
 			continue
 		}
 		t.Run(cb.Name, func(t *testing.T) {
-			c.known(t, cb.Name)
 			synctest.Test(t, func(t *testing.T) {
 				badCallback(t, c, cb, Status(cb.Status), func(call func(), hook *func()) {
 					*hook = func() { panic("callback") }

@@ -16,9 +16,9 @@ import (
 func httpLastResponse(t *testing.T, c *Cell, srv *server) {
 	s := c.Fresh(t, Setup{})
 	var ran atomic.Int64
-	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusServiceUnavailable, strconv.FormatInt(ran.Add(1), 10))
-	}
+	})
 	req := srv.request(t.Context(), t)
 	resp, err := s.send(s.Transport(srv), req)
 	if err != nil {
@@ -65,7 +65,7 @@ func httpBodies(t *testing.T, c *Cell, srv *server) {
 			panic(http.ErrAbortHandler)
 		}},
 		"cancelled while waiting": {
-			setup: Setup{Wait: time.Hour}, cancel: true,
+			setup: Setup{Wait: 10 * time.Second}, cancel: true, // long enough to be told from none, if it is not cancelled
 			handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 503, "no") },
 		},
 		"context already done": {done: true},
@@ -91,7 +91,7 @@ func httpBodies(t *testing.T, c *Cell, srv *server) {
 				cancel()
 			}
 			var n atomic.Int64
-			srv.handle = func(w http.ResponseWriter, r *http.Request) { p.handle(n.Add(1), w, r) }
+			srv.handle(func(w http.ResponseWriter, r *http.Request) { p.handle(n.Add(1), w, r) })
 			resp, err := s.send(s.Transport(srv), srv.request(ctx, t))
 			if err == nil {
 				_, _ = io.Copy(io.Discard, resp.Body)
@@ -108,13 +108,13 @@ func httpBodies(t *testing.T, c *Cell, srv *server) {
 func httpConnections(t *testing.T, c *Cell, srv *server) {
 	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
 	var n atomic.Int64
-	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusOK
 		if n.Add(1)%3 == 1 {
 			status = http.StatusServiceUnavailable
 		}
 		answer(w, r, status, "some text")
-	}
+	})
 	rt := s.Transport(srv)
 	for range 20 {
 		resp, err := s.send(rt, srv.request(t.Context(), t))
@@ -136,7 +136,7 @@ func httpConnections(t *testing.T, c *Cell, srv *server) {
 func httpStream(t *testing.T, c *Cell, srv *server) {
 	returned, gone := make(chan struct{}, 1), make(chan struct{}, 1)
 	endless := false
-	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_ = http.NewResponseController(w).Flush()
 		<-returned
@@ -148,7 +148,7 @@ func httpStream(t *testing.T, c *Cell, srv *server) {
 			<-r.Context().Done()
 			gone <- struct{}{}
 		}
-	}
+	})
 	for _, limit := range []time.Duration{0, time.Hour} {
 		s := c.Fresh(t, Setup{AttemptTimeout: limit})
 		rt := s.Transport(srv)
@@ -183,11 +183,14 @@ func httpStream(t *testing.T, c *Cell, srv *server) {
 
 // httpTimeLimit: the time limit of an attempt covers its body, until that is closed.
 func httpTimeLimit(t *testing.T, c *Cell, srv *server) {
-	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done() // the client hangs up: nothing else ends this
-	}
+		select {
+		case <-r.Context().Done(): // the client hangs up
+		case <-time.After(10 * time.Second): // only so that the check fails, and does not hang, if the client never does
+		}
+	})
 	s := c.Fresh(t, Setup{Attempts: 1, AttemptTimeout: 50 * time.Millisecond})
 	resp, err := s.send(s.Transport(srv), srv.request(t.Context(), t))
 	if err == nil {
@@ -204,13 +207,13 @@ func httpTimeLimit(t *testing.T, c *Cell, srv *server) {
 // httpNothingLeft: when the connections are closed, no goroutine is left.
 func httpNothingLeft(t *testing.T, c *Cell, srv *server) {
 	var n atomic.Int64
-	srv.handle = func(w http.ResponseWriter, r *http.Request) {
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusOK
 		if n.Add(1)%3 == 1 {
 			status = http.StatusServiceUnavailable
 		}
 		answer(w, r, status, "some text")
-	}
+	})
 	before := runtime.NumGoroutine()
 	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
 	rt := s.Transport(srv)

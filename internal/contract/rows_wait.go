@@ -18,6 +18,13 @@ func endsWaiting(t *testing.T, c *Cell) {
 		t.Errorf("books are %+v, want one ignored, and the call that passed after it", b)
 	}
 
+	// What was granted for nothing gives nothing back.
+	s = c.Fresh(t, Setup{Wait: time.Minute, Poor: true})
+	ctx, cancel = context.WithCancelCause(t.Context())
+	waiting = time.AfterFunc(10*time.Second, func() { cancel(errCause) })
+	defer waiting.Stop()
+	interrupted(s, ctx, errCause, context.Canceled)
+
 	// A deadline that does not show beforehand, so that it is waited towards.
 	s = c.Fresh(t, Setup{Wait: time.Minute})
 	bounded, stop := context.WithTimeoutCause(t.Context(), 10*time.Second, errCause)

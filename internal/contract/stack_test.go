@@ -40,7 +40,6 @@ func stackPolicy(name string, stack order) contract.Policy {
 		},
 		Callbacks: callbacks,
 		Unmet:     retry.ErrDeadline,
-		Known:     known,
 		Differs: map[contract.Row]contract.Difference{
 			contract.NilFunc:   {Why: "a stack is given its function through the doors of its layers", Instead: nothing},
 			contract.DoneTwice: {Why: "a stack has no primitive", Instead: noPrimitive},
