@@ -1,0 +1,122 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// fail records a failed attempt and decides: nil if there is to be another, after c.delay; else the error to return.
+func (c *call) fail(err error) error {
+	c.running = false
+	if c.again == nil {
+		c.again = new(again)
+	}
+	outcome := c.outcome(err)
+	c.lastErr = err
+	c.p.counts.attempt(c.kind(), outcome)
+	c.attempt.End(outcome, err)
+	c.attempt = telemetry.Attempt{}
+
+	if c.ended() {
+		return c.interrupted()
+	}
+	why := c.p.verdict(c.number, c.retryable(err))
+	if why == nil {
+		why = c.plan(err)
+	}
+	if why == nil {
+		return nil
+	}
+	return c.stop(why)
+}
+
+// outcome judges a failed attempt. The caller's cancellation says nothing about the dependency.
+func (c *call) outcome(err error) telemetry.Outcome {
+	switch ended := c.ctx.Err(); {
+	case ended != nil && !errors.Is(ended, context.DeadlineExceeded), c.requestCancelled():
+		return telemetry.Canceled
+	case ended != nil, c.limited != nil && c.limited.Expired(), errors.Is(err, context.DeadlineExceeded):
+		return telemetry.Timeout
+	default:
+		return telemetry.Failure
+	}
+}
+
+func (c *call) retryable(err error) bool {
+	return !permanent(err) && c.p.cfg.RetryIf(err) && (c.req == nil || c.p.repeatable(c.req, err))
+}
+
+// verdict says why a call that has failed number times is not retried, as far as that hangs on the failure alone;
+// nil if nothing speaks against it.
+func (p *Policy) verdict(number int, retryable bool) error {
+	switch {
+	case !retryable:
+		return ErrNotRetryable
+	case p.cfg.MaxAttempts > 0 && number >= p.cfg.MaxAttempts:
+		return ErrAttempts
+	default:
+		return nil
+	}
+}
+
+// plan sets the delay before the next attempt, and takes its token; or says why there is none.
+func (c *call) plan(err error) error {
+	delay, ok := c.nextDelay(err)
+	if !ok {
+		return ErrAttempts
+	}
+	if !c.fits(delay) {
+		return ErrDeadline
+	}
+	if b := c.p.cfg.Budget; b != nil {
+		taken, ok := b.withdraw(price(err))
+		if !ok {
+			return ErrBudget
+		}
+		c.taken = taken
+	}
+	c.delay = delay
+	return nil
+}
+
+// nextDelay asks the schedule. What the error asks for is a floor, capped; the jitter comes on top of it, so that
+// clients who were all told the same time do not all come back at once.
+func (c *call) nextDelay(err error) (delay time.Duration, ok bool) {
+	if delay = c.scheduled(); delay == backoff.Stop {
+		return 0, false
+	}
+	delay = max(delay, 0)
+	if floor, asked := failure.RetryAfter(err); asked {
+		delay += min(floor, c.p.cfg.MaxRetryAfter, math.MaxInt64-delay)
+	}
+	return delay, true
+}
+
+func (c *call) scheduled() time.Duration {
+	if c.schedule == nil && c.p.cfg.Backoff != nil && c.number == 1 {
+		if c.schedule = c.p.cfg.Backoff(); c.schedule != nil {
+			c.schedule.Reset()
+		}
+	}
+	if c.schedule != nil {
+		return c.schedule.NextBackOff()
+	}
+	c.jitter.base, c.jitter.ceiling = c.p.cfg.BaseDelay, c.p.cfg.MaxDelay
+	return c.jitter.NextBackOff()
+}
+
+// fits reports whether an attempt after delay would still have time.
+func (c *call) fits(delay time.Duration) bool {
+	until, bounded := c.ctx.Deadline()
+	if !c.limit.IsZero() && (!bounded || c.limit.Before(until)) {
+		until, bounded = c.limit, true
+	}
+	return !bounded || delay < time.Until(until)
+}

@@ -1,0 +1,87 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// succeed records the attempt and the call. The time limit stops, and the attempt's context lives on; a Transport
+// keeps the limit until the body is closed.
+func (c *call) succeed() {
+	if c.number == 1 {
+		c.p.counts.atOnce.Add()
+	} else {
+		c.p.counts.attempt(telemetry.Retry, telemetry.Success)
+	}
+	if c.limited != nil && c.req == nil {
+		c.limited.Release()
+	}
+	if c.p.cfg.Budget != nil {
+		c.p.cfg.Budget.Deposit()
+	}
+	if c.tel != nil {
+		c.attempt.End(telemetry.Success, nil)
+		c.tel.End(c.ctx, telemetry.Success, nil, c.number)
+	}
+}
+
+// abort records that fn, or a callback, panicked or ended its goroutine.
+func (c *call) abort() {
+	if c.running {
+		c.p.counts.attempt(c.kind(), telemetry.Failure)
+		c.attempt.End(telemetry.Failure, telemetry.ErrAborted)
+	}
+	c.p.counts.failed.Add(1)
+	c.refund()
+	if c.limited != nil {
+		c.limited.Cancel()
+	}
+	c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, c.number)
+}
+
+// interrupted ends a call that the caller no longer wants: the error is both why, and the last real error.
+func (c *call) interrupted() error {
+	outcome := c.outcome(c.lastErr)
+	if outcome == telemetry.Canceled {
+		c.p.counts.ignored.Add(1)
+	} else {
+		c.p.counts.failed.Add(1)
+	}
+	why, err := error(context.Canceled), c.ctx.Err()
+	if err != nil {
+		why = cause.Of("", c.ctx)
+	}
+	told := err == nil || errors.Is(c.lastErr, err) && errors.Is(c.lastErr, context.Cause(c.ctx))
+	if told && c.number == 1 && !c.waited {
+		return c.finish(outcome, c.lastErr) // it says all there is to say
+	}
+	return c.finish(outcome, &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why})
+}
+
+// stop ends a call that failed for good. It counts the call last: should the logger panic, abort counts it.
+func (c *call) stop(why error) error {
+	if why != ErrNotRetryable { // that is between the function and its caller
+		c.p.scope.Log(c.ctx, slog.LevelWarn, "retries exhausted",
+			slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
+	}
+	failed := &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why}
+	if failed.Exhausted() {
+		tellServer(c.ctx)
+	}
+	c.p.counts.suppress(why, c.lastErr)
+	c.p.counts.failed.Add(1)
+	return c.finish(telemetry.Failure, failed)
+}
+
+// finish ends the call with err. The last value is handed out too, so its context is let go, not cancelled.
+func (c *call) finish(o telemetry.Outcome, err error) error {
+	if c.limited != nil && c.req == nil {
+		c.limited.Release()
+	}
+	c.tel.End(c.ctx, o, err, c.number)
+	return err
+}
