@@ -49,8 +49,8 @@ type Config struct {
 	// ProbeTimeout is how long a probe may be silent before it counts as failed. Default 30 s.
 	ProbeTimeout time.Duration
 
-	// Classify says what an error means. Default: [DefaultClassify]. It is not asked about nil, which is a Success,
-	// nor after the caller cancelled, which is Ignored.
+	// Classify says what an error means. Default: [DefaultClassify], which one of your own should nearly always fall back
+	// on. It is not asked about nil, which is a Success, nor after the caller cancelled, which is Ignored.
 	Classify func(error) Outcome
 
 	// OnStateChange is told of each change of state: in order, one at a time, never under a lock, in the goroutine of

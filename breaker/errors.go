@@ -18,6 +18,9 @@ var ErrOpen = errors.New("circuit breaker open")
 
 // OpenError is a refusal: the call was not made. There is one for each opening, not one for each call; treat it as
 // read-only.
+//
+// It does not unwrap to its Cause: that was another call's failure. If it did, an opening by a timeout would pass for
+// the caller's own deadline, and a RetryIf that lists what to retry would retry refusals.
 type OpenError struct {
 	Name  string    // of the breaker
 	State State     // Open, HalfOpen (all probes are under way) or ForcedOpen
@@ -50,9 +53,6 @@ func roundUp(d time.Duration) time.Duration {
 
 // Is reports whether target is ErrOpen.
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }
-
-// Unwrap returns the failure that opened the breaker.
-func (e *OpenError) Unwrap() error { return e.Cause }
 
 // Refused reports true: no work was done. A retry does not repeat it, a failover moves on at once.
 func (e *OpenError) Refused() bool { return true }

@@ -26,11 +26,11 @@ func ExampleOpenError() {
 	fmt.Println(refusal.Name, "is", refusal.State)
 	fmt.Println("the failure that opened it:", refusal.Cause)
 	fmt.Println("more than half a minute is left:", refusal.RetryAfter() > 30*time.Second)
-	// A refusal also is its cause. To tell the two apart, ask for ErrOpen first.
+	// It is a refusal, and not the failure that caused it: nothing was called.
 	fmt.Println(errors.Is(err, breaker.ErrOpen), errors.Is(err, errRefused))
 	// Output:
 	// users is open
 	// the failure that opened it: connection refused
 	// more than half a minute is left: true
-	// true true
+	// true false
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // Transport returns next with requests under the breaker of their host. A nil next is http.DefaultTransport; a nil k
-// lets all requests pass.
+// lets all requests pass. The key of a host is as in its URL, in lower case and without the default port:
+// k.Get("api.example.com"), k.Get("127.0.0.1:8080").
 //
 // A refused request is an [*OpenError]. Status 429 and 5xx (but 501 and 505) count as failures, as a [*StatusError] to
 // Classify; the caller gets the response all the same. When 429 or 503 come with a Retry-After, the breaker opens until

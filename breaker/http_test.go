@@ -90,7 +90,7 @@ func TestTransportOpensOnStatus(t *testing.T) {
 			t.Fatalf("got %v, and %d requests more: want a refusal", err, s.requests.Load()-before)
 		}
 		var status *breaker.StatusError
-		if !errors.As(err, &status) || status.StatusCode != 500 {
+		if !errors.As(refusal.Cause, &status) || status.StatusCode != 500 {
 			t.Errorf("the refusal %v does not tell of the 500", err)
 		}
 	})

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -71,6 +72,15 @@ func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 	return k, nil
 }
 
+// MustNewKeyed is NewKeyed for package variables: it panics where NewKeyed returns an error.
+func MustNewKeyed[K comparable](c KeyedConfig) *Keyed[K] {
+	k, err := NewKeyed[K](c)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
 // Get returns the breaker of a key, making it if need be. Hold on to it for a call, not for longer: a key that goes
 // unused loses its breaker.
 func (k *Keyed[K]) Get(key K) *Breaker {
@@ -86,6 +96,14 @@ func (k *Keyed[K]) Len() int {
 		return 0
 	}
 	return k.breakers.Len()
+}
+
+// All returns the keys and breakers that are there, in no order, for a page or a log. It does not count as use.
+func (k *Keyed[K]) All() iter.Seq2[K, *Breaker] {
+	if k == nil {
+		return func(func(K, *Breaker) bool) {}
+	}
+	return k.breakers.All()
 }
 
 // nameOf is the name of a key's breaker in errors and events. Metrics and spans carry the set's name alone, for keys

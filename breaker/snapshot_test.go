@@ -138,7 +138,7 @@ func TestOpenError(t *testing.T) {
 			t.Error("two refusals of one opening are two errors")
 		}
 		var refusal *breaker.OpenError
-		if !errors.As(err1, &refusal) || !errors.Is(err1, breaker.ErrOpen) || !errors.Is(err1, errBoom) {
+		if !errors.As(err1, &refusal) || !errors.Is(err1, breaker.ErrOpen) || errors.Is(err1, errBoom) || refusal.Cause != errBoom {
 			t.Fatalf("got %#v", err1)
 		}
 		if got := err1.Error(); got != "breaker users: open, retry in 4s" {

@@ -137,7 +137,7 @@ func (b *Breaker) Reset() { b.Force(Closed) }
 
 // OpenUntil opens the breaker until t, when the dependency has said that it will be back: calls are refused till then,
 // and then probed as ever. It never shortens an opening, does nothing if t is past, and leaves ForcedOpen and Disabled
-// alone.
+// alone. MaxOpenFor does not cap it.
 func (b *Breaker) OpenUntil(t time.Time) {
 	if b != nil {
 		b.openUntil(t, nil, trace.SpanContext{})

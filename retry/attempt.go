@@ -33,7 +33,9 @@ func (c *attemptContext) Value(key any) any {
 
 // AfterFunc is what package context looks for on parents that are not its own: without it, a context derived from this
 // one costs a goroutine where the caller's is not package context's either.
-func (c *attemptContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
+func (c *attemptContext) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(c.Context, f)
+}
 
 // limited returns ctx with the time limits of one attempt, or nil if there are none.
 func (p *Policy) limited(ctx context.Context, callLimit time.Time) *deadline.Context {

@@ -94,6 +94,15 @@ func NewBudget(c BudgetConfig) (*Budget, error) {
 	return b, nil
 }
 
+// MustNewBudget is NewBudget for package variables: it panics where NewBudget returns an error.
+func MustNewBudget(c BudgetConfig) *Budget {
+	b, err := NewBudget(c)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // Deposit adds what one success is worth. On a full budget it only reads.
 func (b *Budget) Deposit() {
 	b.add(b.deposit)

@@ -27,11 +27,13 @@ type Config struct {
 	BaseDelay, MaxDelay time.Duration
 
 	// Backoff is another schedule, in place of BaseDelay and MaxDelay: it returns a fresh one for each call that
-	// fails at least once. backoff.Stop ends the call. See [Constant] and [FullJitter]; any backoff.BackOff will do.
+	// fails at least once. backoff.Stop ends the call; MaxAttempts counts all the same. See [Constant] and [FullJitter];
+	// any backoff.BackOff will do.
 	Backoff func() backoff.BackOff
 
-	// AttemptTimeout bounds each attempt, through its context; in a [Transport] until the response's body is
-	// closed. Default: none.
+	// AttemptTimeout bounds each attempt, through its context. The limit stops when the attempt returns a success, so
+	// that rows or a stream can be read after it; in a [Transport] it runs on until the response's body is closed.
+	// Default: none.
 	AttemptTimeout time.Duration
 
 	// MaxElapsed bounds the whole call, delays included: no retry is waited for past it, and an attempt under way
@@ -42,8 +44,9 @@ type Config struct {
 	// wishes are not heard.
 	MaxRetryAfter time.Duration
 
-	// RetryIf says which errors are worth another attempt. Default: [Retryable]. It is not asked about
-	// backoff.Permanent and the caller's own cancellation, which are never retried.
+	// RetryIf says which errors are worth another attempt. Default: [Retryable], which one of your own should nearly
+	// always ask first: without it, refusals and what is exhausted below are retried. It is not asked about
+	// backoff.Permanent and the caller's own cancellation, which never are.
 	RetryIf func(error) bool
 
 	// Budget bounds retries as a share of successes, over many calls and policies. Default: none. In production,

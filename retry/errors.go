@@ -19,8 +19,8 @@ type reason string
 
 func (r reason) Error() string { return string(r) }
 
-// Error is a call that failed for good: more than one attempt was made, or a retry was denied. errors.Is and
-// errors.As reach both Err and Reason.
+// Error is a call that failed for good: more than one attempt was made, or a retry was denied, be it because the error
+// was not worth one. errors.Is and errors.As reach both Err and Reason; comparing with == does not.
 type Error struct {
 	Name     string // of the policy
 	Attempts int

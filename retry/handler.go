@@ -12,7 +12,7 @@ import (
 // exhausted while it served the request. A [Transport] that called this server then does not repeat what has already
 // been tried to the end, and so on up the chain: layers of three attempts make 3 calls, not 3 for each 3.
 //
-// Only statuses that a client would retry are marked. It wraps nothing else: w keeps its optional interfaces.
+// It learns of retries that run under the request's context, r.Context(), and of no others. Only statuses that a client would retry are marked. It wraps nothing else: w keeps its optional interfaces.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := new(below)

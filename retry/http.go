@@ -21,7 +21,8 @@ import (
 // is a server that says a repeat is pointless ([Handler], [DoNotRetry]).
 //
 // What comes back: the first good response; else the last response with a nil error, its body unread; an error
-// only if the last attempt had no response. A response that is dropped is drained within a bound and closed. When
+// only if the last attempt had no response (a refusal too, whatever came before): net/http's own error if there was
+// one attempt, else an [*Error]. A response that is dropped is drained within a bound and closed. When
 // retries are exhausted the response is marked so for retries above, in this process or another.
 //
 // The request is not modified. Config.AttemptTimeout runs on until the response's body is closed.
