@@ -35,7 +35,7 @@ func New(c Config) (*Breaker, error) {
 		return nil, err
 	}
 	b := newBreaker(newSettings(c), c.Name)
-	telemetry.Attach(b.set.scope, b)
+	telemetry.Attach(b.set.scope, (*source)(b))
 	return b, nil
 }
 

@@ -17,8 +17,10 @@ type call struct {
 	b      *Breaker
 	ctx    context.Context // the caller's, under the policy's span
 	ticket ticket
-	open   bool            // admitted, and its result not yet taken
-	tel    *telemetry.Call // nil: nobody looks
+	open   bool // admitted, and its result not yet taken
+	// neutral is set if the error is the caller's own doing: the reading of a request's body.
+	neutral bool
+	tel     *telemetry.Call // nil: nobody looks
 }
 
 // begin asks for admission.
@@ -107,6 +109,9 @@ func (c *call) classify(err error) Outcome {
 	}
 	if ended := c.ctx.Err(); ended != nil && errors.Is(ended, context.Canceled) {
 		return Ignored // whatever it returned: the caller wanted no result
+	}
+	if c.neutral {
+		return Ignored
 	}
 	return c.b.judgement(err)
 }

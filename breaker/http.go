@@ -52,7 +52,9 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 		return nil, err
 	}
 	sent = true
-	resp, err = httpx.RoundTrip(t.next, c.request(req))
+	watched, body := httpx.WatchBody(c.request(req))
+	resp, err = httpx.RoundTrip(t.next, watched)
+	c.neutral = body.Caused(err)
 	if resp != nil {
 		resp.Request = req
 	}

@@ -68,7 +68,7 @@ func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 		New:       k.made,
 		Evicted:   k.evicted,
 	})
-	telemetry.Attach(k.set.scope, k)
+	telemetry.Attach(k.set.scope, (*keyedSource[K])(k))
 	return k, nil
 }
 
@@ -130,8 +130,11 @@ func (k *Keyed[K]) evicted(_ K, b *Breaker) {
 	k.gone.addTotals(b)
 }
 
-// Observe implements telemetry.Source: the set is one series, its status how many breakers are in each state.
-func (k *Keyed[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+// keyedSource is a Keyed as telemetry sees it: one series, its status how many breakers are in each state.
+type keyedSource[K comparable] Keyed[K]
+
+// Observe implements telemetry.Source.
+func (k *keyedSource[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
 	k.breakers.Len() // lets those go that are idle
 	k.mu.Lock()
 	r := k.gone

@@ -6,8 +6,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// Observe implements telemetry.Source: it is how a collector of metrics reads the breaker.
-func (b *Breaker) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+// source is a Breaker as telemetry sees it.
+type source Breaker
+
+// Observe implements telemetry.Source.
+func (s *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+	b := (*Breaker)(s)
 	var r report
 	r.addTotals(b)
 	r.addState(b)

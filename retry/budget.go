@@ -132,6 +132,9 @@ func (b *Budget) add(n int64) {
 // withdraw takes cost, or, where that much is not left, one grant of the floor; and returns what it took, to be added
 // again should the retry not be made.
 func (b *Budget) withdraw(cost int64) (taken int64, ok bool) {
+	if cost == 0 {
+		return 0, true
+	}
 	granted := false
 	for {
 		have := b.tokens.Load()
@@ -176,14 +179,16 @@ func (f *floor) grant() bool {
 	if since < time.Duration(f.next.Load()) {
 		return false
 	}
-	granted := f.limiter.AllowN(now, 1)
-	if granted {
-		if halved := f.halved.Load(); halved < mostHalvings && f.halved.CompareAndSwap(halved, halved+1) {
-			f.limiter.SetLimitAt(now, f.rate/rate.Limit(int(2)<<halved))
-		}
+	granted, halved := f.limiter.AllowN(now, 1), f.halved.Load()
+	if granted && halved < mostHalvings && f.halved.CompareAndSwap(halved, halved+1) {
+		halved++
+		f.limiter.SetLimitAt(now, f.rate/rate.Limit(int(1)<<halved))
 	}
 	missing := 1 - f.limiter.TokensAt(now)
 	f.next.Store(int64(since + seconds(missing/float64(f.limiter.Limit()))))
+	if f.halved.Load() < halved { // a success came between, and our wait is for a rate that is no more
+		f.next.Store(0)
+	}
 	return granted
 }
 

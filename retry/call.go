@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/deadline"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
@@ -19,6 +20,7 @@ type call struct {
 	p       *Policy
 	ctx     context.Context   // the caller's, under the call's span
 	req     *http.Request     // in a Transport
+	body    *httpx.Body       // likewise: of the attempt, if it is watched
 	limited *deadline.Context // of the attempt, if it has a limit
 	limit   time.Time         // of the whole call; zero: none
 	number  int               // of the attempt under way or last made

@@ -37,7 +37,7 @@ type Config struct {
 	AttemptTimeout time.Duration
 
 	// MaxElapsed bounds the whole call, delays included: no retry is waited for past it, and an attempt under way
-	// is ended by its context. Default: none but the caller's deadline.
+	// is ended by its context, in a [Transport] the reading of the body too. Default: none but the caller's deadline.
 	MaxElapsed time.Duration
 
 	// MaxRetryAfter caps what an error may ask for through RetryAfter() time.Duration. Default 30 s; negative: such
@@ -94,6 +94,8 @@ const (
 	defaultBaseDelay     = 100 * time.Millisecond
 	defaultMaxDelay      = 5 * time.Second
 	defaultMaxRetryAfter = 30 * time.Second
+
+	mostBuffered = 1 << 40
 )
 
 // check reports every field that cannot work.
@@ -102,7 +104,7 @@ func (c *Config) check() error {
 	f.Want(c.MaxDelay >= 0, "MaxDelay", c.MaxDelay, "above zero (default 5s); for no delay set BaseDelay below zero")
 	f.Want(c.AttemptTimeout >= 0, "AttemptTimeout", c.AttemptTimeout, "above zero, or zero for none")
 	f.Want(c.MaxElapsed >= 0, "MaxElapsed", c.MaxElapsed, "above zero, or zero for none")
-	f.Want(c.BufferBody >= 0, "BufferBody", c.BufferBody, "bytes, or zero for none")
+	f.Want(c.BufferBody >= 0 && c.BufferBody <= mostBuffered, "BufferBody", c.BufferBody, "bytes, at most 2^40, or zero for none")
 	if c.BaseDelay > 0 && c.MaxDelay > 0 {
 		f.Want(c.BaseDelay <= c.MaxDelay, "BaseDelay", c.BaseDelay, "at most MaxDelay ("+c.MaxDelay.String()+")")
 	}
@@ -119,11 +121,8 @@ func (c *Config) check() error {
 func (c Config) withDefaults() Config {
 	c.MaxAttempts = conf.Or(c.MaxAttempts, defaultAttempts)
 	c.BaseDelay = conf.OrNone(c.BaseDelay, defaultBaseDelay)
-	c.MaxDelay = conf.Or(c.MaxDelay, max(defaultMaxDelay, c.BaseDelay))
-	c.MaxDelay = max(c.MaxDelay, 0)
-	if c.BaseDelay > c.MaxDelay { // a default base under a shorter cap
-		c.BaseDelay = c.MaxDelay
-	}
+	c.MaxDelay = conf.Or(c.MaxDelay, defaultMaxDelay)
+	c.BaseDelay = min(c.BaseDelay, c.MaxDelay) // a default base under a shorter cap
 	c.MaxRetryAfter = conf.OrNone(c.MaxRetryAfter, defaultMaxRetryAfter)
 	if c.RetryIf == nil {
 		c.RetryIf = Retryable

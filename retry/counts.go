@@ -97,8 +97,11 @@ func (c *counts) each(do func(telemetry.AttemptKind, telemetry.Outcome, uint64))
 	}
 }
 
+// source is a Policy as telemetry sees it.
+type source Policy
+
 // Observe implements telemetry.Source.
-func (p *Policy) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+func (p *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
 	p.counts.each(func(k telemetry.AttemptKind, o telemetry.Outcome, n uint64) {
 		put(telemetry.Attempts, float64(n), telemetry.Kind(k), telemetry.AttemptOutcome(o))
 	})

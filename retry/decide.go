@@ -9,38 +9,45 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// fail records a failed attempt and decides: nil if there is to be another, after c.delay; else the error to return.
-func (c *call) fail(err error) error {
-	c.running = false
+// fail records an attempt that returned an error, and decides: over is false if there is to be another, after c.delay;
+// else final is what the call returns.
+func (c *call) fail(err error) (over bool, final error) {
 	if c.again == nil {
 		c.again = new(again)
 	}
-	outcome := c.outcome(err)
 	c.lastErr = err
+	ended := c.ended() != nil
+	retryable := !ended && c.retryable(err)
+	if !ended && !retryable && c.answered(err) {
+		c.succeed()
+		return true, nil
+	}
+	outcome := c.outcome(err)
+	c.running = false
 	c.p.counts.attempt(c.kind(), outcome)
 	c.attempt.End(outcome, err)
 	c.attempt = telemetry.Attempt{}
-
-	if c.ended() {
-		return c.interrupted()
+	if ended {
+		return true, c.interrupted()
 	}
-	why := c.p.verdict(c.number, c.retryable(err))
+	why := c.p.verdict(c.number, retryable)
 	if why == nil {
 		why = c.plan(err)
 	}
 	if why == nil {
-		return nil
+		return false, nil
 	}
-	return c.stop(why)
+	return true, c.stop(why)
 }
 
 // outcome judges a failed attempt. The caller's cancellation says nothing about the dependency.
 func (c *call) outcome(err error) telemetry.Outcome {
-	switch ended := c.ctx.Err(); {
-	case ended != nil && !errors.Is(ended, context.DeadlineExceeded), c.requestCancelled():
+	switch ended := c.ended(); {
+	case ended != nil && !errors.Is(ended, context.DeadlineExceeded):
 		return telemetry.Canceled
 	case ended != nil, c.limited != nil && c.limited.Expired(), errors.Is(err, context.DeadlineExceeded):
 		return telemetry.Timeout
@@ -50,7 +57,24 @@ func (c *call) outcome(err error) telemetry.Outcome {
 }
 
 func (c *call) retryable(err error) bool {
-	return !permanent(err) && c.p.cfg.RetryIf(err) && (c.req == nil || c.p.repeatable(c.req, err))
+	if permanent(err) || c.req != nil && c.final(err) {
+		return false
+	}
+	return c.p.cfg.RetryIf(err) && (c.req == nil || c.p.repeatable(c.req, err))
+}
+
+// final reports whether no repeat of a request is to be made, whatever RetryIf says: the server has said so, or it was
+// the reading of the caller's own body that failed.
+func (c *call) final(err error) bool {
+	status, ok := err.(*StatusError)
+	return ok && status.NoRetry || c.body.Caused(err)
+}
+
+// answered reports whether err is only how RetryIf got to see a response that is the request's own fault: the server is
+// well.
+func (c *call) answered(err error) bool {
+	status, ok := err.(*StatusError)
+	return ok && c.req != nil && !httpx.Failure(status.StatusCode) && !status.NoRetry
 }
 
 // verdict says why a call that has failed number times is not retried, as far as that hangs on the failure alone;

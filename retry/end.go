@@ -51,15 +51,23 @@ func (c *call) interrupted() error {
 	} else {
 		c.p.counts.failed.Add(1)
 	}
-	why, err := error(context.Canceled), c.ctx.Err()
-	if err != nil {
+	if c.number == 1 && !c.waited && c.toldByAttempt() {
+		return c.finish(outcome, c.lastErr)
+	}
+	why := c.ended()
+	if c.ctx.Err() != nil {
 		why = cause.Of("", c.ctx)
 	}
-	told := err == nil || errors.Is(c.lastErr, err) && errors.Is(c.lastErr, context.Cause(c.ctx))
-	if told && c.number == 1 && !c.waited {
-		return c.finish(outcome, c.lastErr) // it says all there is to say
-	}
 	return c.finish(outcome, &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why})
+}
+
+// toldByAttempt reports whether the attempt's own error says all that there is to say of the caller's end.
+func (c *call) toldByAttempt() bool {
+	if err := c.ctx.Err(); err != nil {
+		return errors.Is(c.lastErr, err) && errors.Is(c.lastErr, context.Cause(c.ctx))
+	}
+	_, response := c.lastErr.(*StatusError)
+	return !response // net/http's own, for Request.Cancel
 }
 
 // stop ends a call that failed for good. It counts the call last: should the logger panic, abort counts it.

@@ -39,17 +39,14 @@ func (e *Error) Error() string {
 // Unwrap gives errors.Is and errors.As both.
 func (e *Error) Unwrap() []error { return []error{e.Err, e.Reason} }
 
-// Exhausted reports that a retry above would only multiply what has been tried to the end here. A policy of a
-// single attempt has retried nothing; and where the caller's context ended, the layer that set its limit decides.
+// Exhausted reports that a retry above would only multiply what has been tried to the end, here or below: more than one
+// attempt was made, or the budget allows no more. A single attempt that was not repeated is no reason not to repeat it
+// above; and where a context ended, the layer that set its limit decides.
 func (e *Error) Exhausted() bool {
-	switch e.Reason {
-	case ErrAttempts:
-		return e.Attempts > 1 || failure.Exhausted(e.Err)
-	case ErrBudget, ErrDeadline, ErrNotRetryable:
+	if _, ours := e.Reason.(reason); ours && (e.Attempts > 1 || e.Reason == ErrBudget) {
 		return true
-	default:
-		return failure.Exhausted(e.Err)
 	}
+	return failure.Exhausted(e.Err)
 }
 
 // Refused reports whether no work was done: the only attempt was refused below.

@@ -14,6 +14,9 @@ import (
 //
 // It learns of retries that run under the request's context, r.Context(), and of no others. Only statuses that a client would retry are marked. It wraps nothing else: w keeps its optional interfaces.
 func Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("retry.Handler: next is nil")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := new(below)
 		w = httpx.OnWriteHeader(w, func(status int, h http.Header) {

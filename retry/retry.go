@@ -28,7 +28,7 @@ func New(c Config) (*Policy, error) {
 		Type: "retry", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
 	})
-	telemetry.Attach(p.scope, p)
+	telemetry.Attach(p.scope, (*source)(p))
 	return p, nil
 }
 
@@ -91,10 +91,10 @@ func run[T any](c *call, fn func(context.Context) (T, error), drop func(T)) (v T
 	over := false
 	defer func() {
 		if !over { // a panic, or runtime.Goexit: seen without recover, so that the panic keeps its own stack
+			defer c.abort()
 			if c.inHand && drop != nil {
 				drop(v) // it was a callback that panicked
 			}
-			c.abort()
 		}
 	}()
 	for {
@@ -105,8 +105,7 @@ func run[T any](c *call, fn func(context.Context) (T, error), drop func(T)) (v T
 			return v, nil
 		}
 		c.inHand = true
-		if err = c.fail(err); err != nil {
-			over = true
+		if over, err = c.fail(err); over {
 			return v, err
 		}
 		if drop != nil { // before the delay, so that its connection can be used meanwhile

@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -16,7 +17,7 @@ func (c *call) pause() error {
 		c.p.cfg.OnRetry(Event{Name: c.p.cfg.Name, Attempt: c.number, Delay: c.delay, Err: c.lastErr})
 	}
 	c.sleep()
-	if c.ended() {
+	if c.ended() != nil {
 		c.refund()
 		c.waited = true
 		return c.interrupted()
@@ -54,8 +55,21 @@ func (c *call) refund() {
 	}
 }
 
-// ended reports whether the caller wants no more.
-func (c *call) ended() bool { return c.ctx.Err() != nil || c.requestCancelled() }
+// ended says why the caller wants no more; nil: it does.
+func (c *call) ended() error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	if !c.requestCancelled() {
+		return nil
+	}
+	// http.Client.Timeout closes the channel and sets a deadline, and either may come first.
+	const soon = 50 * time.Millisecond
+	if until, ok := c.ctx.Deadline(); ok && time.Until(until) < soon {
+		return context.DeadlineExceeded
+	}
+	return context.Canceled
+}
 
 func (c *call) requestCancelled() bool {
 	if c.req == nil {

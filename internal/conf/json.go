@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,7 +51,7 @@ func (fs Fields) Unmarshal(data []byte) error {
 		set = append(set, assign)
 	}
 	for _, key := range sortedKeys(raw) {
-		errs = append(errs, fmt.Errorf("%s: no such field: want one of %s", clip([]byte(key)), fs.keys()))
+		errs = append(errs, fmt.Errorf("%s: no such field: want one of %s", clipKey(key), fs.keys()))
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
@@ -158,7 +159,16 @@ func describe(t reflect.Type) string {
 func clip(value []byte) string {
 	const most = 60
 	if len(value) > most {
-		return string(value[:most]) + "…"
+		return strings.ToValidUTF8(string(value[:most]), "") + "…"
 	}
 	return string(value)
+}
+
+// clipKey is clip for a key of the document: one fault is one line, whatever the key.
+func clipKey(key string) string {
+	key = clip([]byte(key))
+	if quoted := strconv.Quote(key); quoted != `"`+key+`"` || key == "" {
+		return quoted
+	}
+	return key
 }

@@ -5,26 +5,44 @@ package failure
 
 import "time"
 
-// Refused reports whether the call was refused before any work was done.
+// Refused reports whether the call was refused before any work was done. The outermost error that has an opinion counts:
+// it knows what it did before the one below refused.
 func Refused(err error) bool {
 	e, ok := Find[interface{ Refused() bool }](err)
 	return ok && e.Refused()
 }
 
-// Exhausted reports whether someone below has already retried to the end.
+// Exhausted reports whether someone below has already retried to the end. Of several, one is enough.
 func Exhausted(err error) bool {
-	e, ok := Find[interface{ Exhausted() bool }](err)
-	return ok && e.Exhausted()
+	found := false
+	each(err, func(e interface{ Exhausted() bool }) { found = found || e.Exhausted() })
+	return found
 }
 
-// RetryAfter is the earliest sensible time for the next attempt, if the error asks for one.
+// RetryAfter is the earliest sensible time for the next attempt, if the error asks for one: the longest of several.
 func RetryAfter(err error) (d time.Duration, asked bool) {
-	e, ok := Find[interface{ RetryAfter() time.Duration }](err)
-	if !ok {
-		return 0, false
-	}
-	d = e.RetryAfter()
+	each(err, func(e interface{ RetryAfter() time.Duration }) { d = max(d, e.RetryAfter()) })
 	return d, d > 0
+}
+
+// each calls do with every T in err's tree.
+func each[T any](err error, do func(T)) {
+	for err != nil {
+		if found, ok := err.(T); ok {
+			do(found)
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, inner := range e.Unwrap() {
+				each(inner, do)
+			}
+			return
+		default:
+			return
+		}
+	}
 }
 
 // Find returns the first error in err's tree that is a T: errors.As, but for the allocation of a target.

@@ -13,7 +13,7 @@
 //	resp, err := httpx.RoundTrip(base, req) // never (nil, nil), never both
 //	if err == nil && httpx.Retryable(resp.StatusCode) && httpx.Idempotent(req) {
 //		httpx.Discard(resp) // bounded; the connection can be used again
-//		again, err := httpx.Resend(ctx, req)
+//		again, err := httpx.Resend(ctx, req, nil)
 //		...
 //	}
 //	httpx.OnClose(resp, cancel) // not before the body is done

@@ -92,7 +92,9 @@ func Resend(ctx context.Context, req *http.Request, header http.Header) (*http.R
 	if header == nil {
 		header = req.Header
 	}
-	again.Header = header.Clone()
+	if again.Header = header.Clone(); again.Header == nil {
+		again.Header = http.Header{}
+	}
 	again.Body = body
 	return again, nil
 }

@@ -120,7 +120,7 @@ func Faithful(base http.RoundTripper) bool {
 	case *http.Transport:
 		return true
 	case *defaultTransport:
-		return Faithful(t.first)
+		return Faithful(t.current()) // somebody may have put a middleware there since
 	case interface{ Faithful() bool }:
 		return t.Faithful()
 	}
