@@ -68,6 +68,11 @@ func (b *Breaker) deliverFor(ctx context.Context, t *ticket) {
 	}()
 	b.events.deliver(ctx, b)
 	delivered = true
+	if t.probe != nil { // its time begins now: a slow callback is not a slow probe
+		b.mu.Lock()
+		t.probe.start = b.set.now()
+		b.mu.Unlock()
+	}
 }
 
 // tooSlow opens the breaker if enough calls are slow, those under way included.

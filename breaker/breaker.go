@@ -50,7 +50,7 @@ func MustNew(c Config) *Breaker {
 
 func newBreaker(s *settings, name string) *Breaker {
 	b := &Breaker{set: s, name: name}
-	g := s.newGeneration(Closed, s.now(), counts{})
+	g := s.newGeneration(Closed, s.now(), seed{})
 	g.number = 1
 	b.gen.Store(g)
 	return b
@@ -65,14 +65,14 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 		return fn(ctx)
 	}
 	var c call
-	if err = c.begin(ctx, b, fn == nil); err != nil {
-		return v, err
-	}
 	defer func() {
 		if c.open { // a panic, or runtime.Goexit: seen without recover, so that the panic keeps its own stack
 			c.abort()
 		}
 	}()
+	if err = c.begin(ctx, b, fn == nil); err != nil {
+		return v, err
+	}
 	v, err = fn(c.ctx)
 	c.end(err)
 	return v, err

@@ -141,6 +141,7 @@ func BenchmarkKeyedGet(b *testing.B) {
 		k.Get(keys[i])
 	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i += 7919 {
 			if k.Get(keys[i%n]) == nil {

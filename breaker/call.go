@@ -34,13 +34,13 @@ func (c *call) begin(ctx context.Context, b *Breaker, nilFunc bool) error {
 	}
 	c.b, c.ctx = b, ctx
 	refusal := b.admit(ctx, &c.ticket)
+	c.open = refusal == nil
 	if b.set.scope.Active(ctx) {
 		c.observe(refusal)
 	}
 	if refusal != nil {
 		return refusal
 	}
-	c.open = true
 	return nil
 }
 

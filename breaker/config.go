@@ -29,7 +29,8 @@ type Config struct {
 	SlowRatio float64
 
 	// SlowAfter is from when on a call is slow. Default: never. A call that is still running is seen as slow between
-	// SlowAfter and 1.25 times SlowAfter. A slow probe counts as failed.
+	// SlowAfter and 1.25 times SlowAfter. A slow probe counts as failed. It doubles what a success costs: each call is
+	// timed and counted while it runs.
 	SlowAfter time.Duration
 
 	// MinCalls is from how many calls in Window on the ratios count. Default 20.

@@ -15,7 +15,7 @@ import (
 func TestConfigFaults(t *testing.T) {
 	_, err := breaker.New(breaker.Config{
 		FailureRatio: 1.5, SlowRatio: math.NaN(), SlowAfter: -1, MinCalls: -3, Window: time.Millisecond,
-		OpenFor: -time.Second, MaxOpenFor: time.Microsecond, Probes: -1, ProbeTimeout: 1, ConsecutiveFailures: 1 << 40,
+		OpenFor: -time.Second, MaxOpenFor: time.Microsecond, Probes: -1, ProbeTimeout: 1, ConsecutiveFailures: 1<<31 - 1,
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -23,7 +23,7 @@ func TestConfigFaults(t *testing.T) {
 	for _, want := range []string{
 		"breaker.Config.FailureRatio: 1.5: want above 0 and at most 1",
 		"SlowRatio: NaN", "SlowAfter: -1ns", "MinCalls: -3: want at least 1", "Window: 1ms: want at least 10ms", "OpenFor: -1s",
-		"MaxOpenFor: 1µs", "Probes: -1", "ProbeTimeout: 1ns", "ConsecutiveFailures: 1099511627776",
+		"MaxOpenFor: 1µs", "Probes: -1", "ProbeTimeout: 1ns", "ConsecutiveFailures: 2147483647",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)

@@ -48,7 +48,7 @@ func roundUp(d time.Duration) time.Duration {
 	if d < 2*time.Second {
 		step = time.Millisecond
 	}
-	return (d + step - 1) / step * step
+	return later(d, step-1) / step * step
 }
 
 // Is reports whether target is ErrOpen.

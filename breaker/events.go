@@ -22,17 +22,23 @@ func (e *events) deliver(ctx context.Context, b *Breaker) {
 	}
 	e.delivering = true
 	b.mu.Unlock()
-	// If a callback panics or ends its goroutine, what is left in the queue waits for the next change.
+	over := false
 	defer func() {
+		if over {
+			return
+		}
+		// A callback has panicked or ended its goroutine. The others are told all the same.
 		b.mu.Lock()
 		e.delivering = false
 		b.mu.Unlock()
+		e.deliver(ctx, b)
 	}()
 	for {
 		b.mu.Lock()
 		if len(e.queue) == 0 {
 			e.queue = nil
 			e.delivering = false // under the same lock as the look at the queue, or an event could be left behind
+			over = true
 			b.mu.Unlock()
 			return
 		}
@@ -54,6 +60,9 @@ func (b *Breaker) log(ctx context.Context, e Event) {
 	}
 	if e.To == Open || e.To == ForcedOpen {
 		level = slog.LevelWarn
+	}
+	if e.Shadow {
+		attrs = append(attrs, slog.Bool("shadow", true))
 	}
 	if e.To == Open {
 		attrs = append(attrs, slog.Time("until", e.Until), slog.Any("cause", e.Cause))

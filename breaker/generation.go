@@ -33,6 +33,7 @@ const (
 type opening struct {
 	// near is set when the end is near. Until then a refusal need not read the clock, which is most of its cost.
 	near    atomic.Bool
+	timer   *time.Timer   // for near; nil: it was set at once
 	until   time.Duration // end of the cool-down; of Open
 	machine *machine      // nil: forced
 	refusal *OpenError    // made once
@@ -45,13 +46,13 @@ type probe struct {
 	start time.Duration
 }
 
-func (s *settings) newGeneration(state State, now time.Duration, seed counts) *generation {
+func (s *settings) newGeneration(state State, now time.Duration, seen seed) *generation {
 	g := &generation{state: state, since: now}
 	if state == Closed || state == Disabled {
-		g.window.begin(now, s.bucket, seed)
+		g.window.begin(now, s.bucket, seen)
 	}
 	if state == Closed && s.slowAfter > 0 {
-		g.running = newRunning(s.slowAfter)
+		g.running = newRunning(s.slowAfter, now)
 	}
 	return g
 }
@@ -63,7 +64,15 @@ func (o *opening) arm(coolDown time.Duration) {
 		o.near.Store(true)
 		return
 	}
-	time.AfterFunc(coolDown-coolDown/8, func() { o.near.Store(true) })
+	o.timer = time.AfterFunc(coolDown-coolDown/8, func() { o.near.Store(true) })
+}
+
+// disarm lets go of the timer, which would keep the opening in memory. Who still looks at it then asks the clock.
+func (o *opening) disarm() {
+	if o != nil && o.timer != nil {
+		o.timer.Stop()
+		o.near.Store(true)
+	}
 }
 
 // hung returns when the oldest probe runs out of time, if one has at time now.
@@ -71,7 +80,7 @@ func (g *generation) hung(now, timeout time.Duration) (at time.Duration, ok bool
 	if g.state != HalfOpen || len(g.opening.probes) == 0 {
 		return 0, false
 	}
-	at = g.opening.probes[0].start + timeout
+	at = later(g.opening.probes[0].start, timeout)
 	return at, now >= at
 }
 

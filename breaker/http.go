@@ -103,6 +103,8 @@ func (c *call) heed(resp *http.Response) {
 	if status.After <= 0 {
 		return
 	}
-	c.b.openUntil(now.Add(min(status.After, c.b.set.maxOpenFor)), status, trace.SpanContextFromContext(c.ctx))
+	after := min(status.After, c.b.set.maxOpenFor)
+	// Many calls under way are told the same, one a moment after the other: that is one opening.
+	c.b.openUntil(now.Add(after), after/8, status, trace.SpanContextFromContext(c.ctx))
 	c.b.events.deliver(c.ctx, c.b)
 }

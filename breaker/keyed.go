@@ -21,7 +21,8 @@ type KeyedConfig struct {
 	// it knew. Default 10,000.
 	MaxKeys int
 
-	// IdleAfter is how long a key may go unused before its breaker goes. Default 10 minutes; negative: for ever.
+	// IdleAfter is how long a key may go unused before its breaker goes, and what was set by Force with it. Default 10
+	// minutes; negative: for ever.
 	IdleAfter time.Duration
 }
 
@@ -128,6 +129,7 @@ func (k *Keyed[K]) evicted(_ K, b *Breaker) {
 	defer k.mu.Unlock()
 	delete(k.all, b)
 	k.gone.addTotals(b)
+	b.gen.Load().opening.disarm()
 }
 
 // keyedSource is a Keyed as telemetry sees it: one series, its status how many breakers are in each state.

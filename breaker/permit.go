@@ -43,8 +43,8 @@ func (b *Breaker) Allow() (Permit, error) {
 }
 
 // Done gives the permit back with the result of the work. The first Done counts; a second does nothing, and so does
-// that of the zero Permit. A permit that is never given back counts for nothing; if it was a probe's, the probe fails
-// after ProbeTimeout.
+// that of the zero Permit. A permit that is never given back counts for nothing, but for a call that is still running
+// where SlowAfter is set; if it was a probe's, the probe fails after ProbeTimeout.
 func (p Permit) Done(err error) {
 	if p.slip == nil || !p.slip.serial.CompareAndSwap(p.serial, p.serial+1) {
 		return

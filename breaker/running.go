@@ -13,6 +13,7 @@ import (
 // number beside its count, so that both change at once.
 type running struct {
 	width   time.Duration
+	start   time.Duration    // what slots are numbered from
 	slots   [8]atomic.Uint64 // number of the slot << 32 | calls that started in it and are still running
 	overdue atomic.Int64     // those of slots that were used again
 	judged  atomic.Int64     // the slot in which overdue calls were last looked for
@@ -20,19 +21,22 @@ type running struct {
 
 const slowSlots = 4 // slots in SlowAfter
 
-func newRunning(slowAfter time.Duration) *running {
-	return &running{width: max(slowAfter/slowSlots, 1)}
+func newRunning(slowAfter, now time.Duration) *running {
+	return &running{width: max(slowAfter/slowSlots, 1), start: now}
 }
 
-// started counts a call that starts at time now. Its number is for ended.
+// number is that of the slot for time now. It wraps around; only differences count.
+func (r *running) number(now time.Duration) uint32 { return uint32((now - r.start) / r.width) }
+
+// started counts a call that starts at time now. The number it returns is for ended.
 func (r *running) started(now time.Duration) (number uint32) {
-	number = uint32(now/r.width) + 1 // 0 is the number of a slot that was never used
+	number = r.number(now)
 	slot := &r.slots[number%uint32(len(r.slots))]
 	for {
 		was := slot.Load()
 		next, old := was+1, uint32(0)
 		switch ahead := int32(uint32(was>>32) - number); {
-		case ahead < 0:
+		case uint32(was) == 0, ahead < 0: // nobody's, or of an earlier round
 			next, old = uint64(number)<<32|1, uint32(was)
 		case ahead > 0: // our reading of the clock is older than somebody else's by a whole round
 			number = uint32(was >> 32)
@@ -64,11 +68,11 @@ func (r *running) ended(number uint32) {
 // late is how many have been running for longer than SlowAfter at time now. It misses those that crossed the line
 // less than a slot ago.
 func (r *running) late(now time.Duration) uint64 {
-	at := int64(uint32(now/r.width) + 1)
+	at := r.number(now)
 	n := r.overdue.Load()
 	for i := range r.slots {
 		was := r.slots[i].Load()
-		if at-int64(was>>32) > slowSlots {
+		if int32(at-uint32(was>>32)) > slowSlots {
 			n += int64(uint32(was))
 		}
 	}

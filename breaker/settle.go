@@ -147,7 +147,7 @@ func (b *Breaker) settleProbe(t *ticket, o Outcome, err error, by trace.SpanCont
 	open.probes = slices.DeleteFunc(open.probes, func(p *probe) bool { return p == t.probe })
 	switch open.machine.after(t.probe.done, o) {
 	case Closed:
-		b.closeLocked(now, counts{})
+		b.closeLocked(now, seed{})
 	case Open:
 		b.reopenLocked(now, now, err, by)
 	}

@@ -150,27 +150,27 @@ func (b *Breaker) restore(s Snapshot) {
 	}
 	now := b.set.now()
 	if state == Closed {
-		var seed counts
-		var streak uint32
-		if age := b.set.wall(now).Sub(s.At); age >= 0 && age < b.set.window {
-			seed = counts{s.WindowCalls, s.WindowFailures, s.WindowSlow}
-		}
-		if s.ConsecutiveFailures > 0 {
-			streak = s.ConsecutiveFailures
-			if b.set.consecutive > 0 { // it was closed: one more failure is needed at least
-				streak = min(streak, b.set.consecutive-1)
-			}
-		}
-		b.closeLocked(now, seed)
-		b.gen.Load().window.streak.Store(streak)
+		b.closeLocked(now, b.seedFrom(s, now))
 	} else {
 		left := time.Duration(0)
 		if state == Open {
 			left = min(max(s.Until.Sub(b.set.wall(now)), 0), b.set.maxOpenFor)
 		}
 		b.failedTries = s.FailedRecoveries
-		b.openLocked(now, now+left, nil, trace.SpanContext{})
+		b.openLocked(now, later(now, left), nil, trace.SpanContext{})
 	}
 	b.mu.Unlock()
 	b.events.deliver(context.Background(), b)
+}
+
+// seedFrom is what a closed breaker begins with. It was closed, so it takes at least one failure more to open it.
+func (b *Breaker) seedFrom(s Snapshot, now time.Duration) seed {
+	var from seed
+	if age := b.set.wall(now).Sub(s.At); age >= 0 && age < b.set.window {
+		from.counts = counts{s.WindowCalls, s.WindowFailures, s.WindowSlow}
+	}
+	if from.streak = s.ConsecutiveFailures; b.set.consecutive > 0 {
+		from.streak = min(from.streak, b.set.consecutive-1)
+	}
+	return from
 }

@@ -66,4 +66,5 @@ type Event struct {
 	At       time.Time
 	Until    time.Time // of an opening: when it ends; else zero
 	Cause    error     // of an opening: the failure that caused it; may be nil
+	Shadow   bool      // the breaker is in shadow: whatever the state, it refuses nothing
 }

@@ -17,7 +17,7 @@ func (b *Breaker) trip(g *generation, now time.Duration, why error, by trace.Spa
 		return
 	}
 	b.failedTries = 0
-	b.openLocked(now, now+b.coolDownLocked(), why, by)
+	b.openLocked(now, later(now, b.coolDownLocked()), why, by)
 }
 
 // reopenLocked opens the breaker after a recovery that failed at the given time. If the longer cool-down from then
@@ -26,7 +26,7 @@ func (b *Breaker) reopenLocked(now, failed time.Duration, why error, by trace.Sp
 	if b.failedTries < math.MaxUint32 {
 		b.failedTries++
 	}
-	b.openLocked(now, max(failed+b.coolDownLocked(), now), why, by)
+	b.openLocked(now, max(later(failed, b.coolDownLocked()), now), why, by)
 }
 
 // coolDownLocked is how long the next opening lasts. The first is exactly OpenFor: breakers trip when their own
@@ -48,8 +48,8 @@ func (b *Breaker) coolDownLocked() time.Duration {
 }
 
 func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanContext) {
-	until = max(until, now+shortestOpening)
-	g := b.set.newGeneration(Open, now, counts{})
+	until = max(until, later(now, shortestOpening))
+	g := b.set.newGeneration(Open, now, seed{})
 	g.opening = &opening{
 		until:   until,
 		machine: newMachine(until-now, b.set.probes),
@@ -61,16 +61,16 @@ func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanC
 
 // halfOpenLocked follows the machine of an opening into half-open.
 func (b *Breaker) halfOpenLocked(from *generation, now time.Duration) *generation {
-	g := b.set.newGeneration(HalfOpen, now, counts{})
+	g := b.set.newGeneration(HalfOpen, now, seed{})
 	was := from.opening
 	g.opening = &opening{machine: was.machine, refusal: b.refusal(HalfOpen, 0, was.refusal.Cause, was.refusal.opener)}
 	b.enterLocked(g, nil)
 	return g
 }
 
-func (b *Breaker) closeLocked(now time.Duration, seed counts) {
+func (b *Breaker) closeLocked(now time.Duration, seen seed) {
 	b.failedTries = 0
-	b.enterLocked(b.set.newGeneration(Closed, now, seed), nil)
+	b.enterLocked(b.set.newGeneration(Closed, now, seen), nil)
 }
 
 // enterLocked makes next the breaker's generation. The caller delivers the event once the lock is gone.
@@ -79,11 +79,12 @@ func (b *Breaker) enterLocked(next *generation, why error) {
 	next.number, next.shadow = was.number+1, b.shadow
 	b.gen.Store(next)
 	b.retireLocked(was)
+	was.opening.disarm()
 	if was.state == next.state {
 		return
 	}
 	b.transitions[next.state]++
-	e := Event{Name: b.name, From: was.state, To: next.state, At: b.set.wall(next.since), Cause: why}
+	e := Event{Name: b.name, From: was.state, To: next.state, At: b.set.wall(next.since), Cause: why, Shadow: b.shadow}
 	if next.state == Open {
 		e.Until = b.set.wall(next.opening.until)
 	}
@@ -101,8 +102,9 @@ func (b *Breaker) retireLocked(g *generation) {
 
 // Force sets the state by hand. ForcedOpen refuses all calls, Disabled lets all pass and judges none, both until
 // Reset. Shadow closes the breaker and lets it go through its states while it refuses nothing, so that a setting can
-// be tried on live traffic: Snapshot tells what it would have refused. Open opens it for OpenFor, HalfOpen makes the
-// next call a probe, and Closed is Reset. It panics if s is not a State.
+// be tried on live traffic: Snapshot tells what it would have refused, and an Event that it is in shadow. Open opens it
+// for OpenFor; HalfOpen opens it for an instant, so that the next call is a probe as soon as the clock has moved; and
+// Closed is Reset. It panics if s is not a State.
 func (b *Breaker) Force(s State) {
 	if b == nil {
 		return
@@ -115,18 +117,18 @@ func (b *Breaker) Force(s State) {
 	b.shadow = s == Shadow
 	switch s {
 	case Closed, Shadow:
-		b.closeLocked(now, counts{})
+		b.closeLocked(now, seed{})
 	case Open:
 		b.failedTries = 0
-		b.openLocked(now, now+b.coolDownLocked(), nil, trace.SpanContext{})
+		b.openLocked(now, later(now, b.coolDownLocked()), nil, trace.SpanContext{})
 	case HalfOpen:
 		b.openLocked(now, now, nil, trace.SpanContext{})
 	case ForcedOpen:
-		g := b.set.newGeneration(ForcedOpen, now, counts{})
+		g := b.set.newGeneration(ForcedOpen, now, seed{})
 		g.opening = &opening{refusal: b.refusal(ForcedOpen, 0, nil, trace.SpanContext{})}
 		b.enterLocked(g, nil)
 	case Disabled:
-		b.enterLocked(b.set.newGeneration(Disabled, now, counts{}), nil)
+		b.enterLocked(b.set.newGeneration(Disabled, now, seed{}), nil)
 	}
 	b.mu.Unlock()
 	b.events.deliver(context.Background(), b)
@@ -140,22 +142,33 @@ func (b *Breaker) Reset() { b.Force(Closed) }
 // alone. MaxOpenFor does not cap it.
 func (b *Breaker) OpenUntil(t time.Time) {
 	if b != nil {
-		b.openUntil(t, nil, trace.SpanContext{})
+		b.openUntil(t, 0, nil, trace.SpanContext{})
 		b.events.deliver(context.Background(), b)
 	}
 }
 
-func (b *Breaker) openUntil(t time.Time, why error, by trace.SpanContext) {
+// openUntil is OpenUntil, for a reason. An opening is made longer only by more than slack, for each is made anew.
+func (b *Breaker) openUntil(t time.Time, slack time.Duration, why error, by trace.SpanContext) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.set.now()
-	until := now + time.Until(t)
+	until := later(now, time.Until(t))
 	g := b.gen.Load()
 	switch {
-	case until <= now, g.state == ForcedOpen, g.state == Disabled, g.state == Open && until <= g.opening.until:
+	case until <= now, g.state == ForcedOpen, g.state == Disabled, g.state == Open && until <= later(g.opening.until, slack):
 		return
 	case g.state == Closed:
 		b.failedTries = 0
+	case why == nil: // it goes on for the reason for which it began
+		why, by = g.opening.refusal.Cause, g.opening.refusal.opener
 	}
 	b.openLocked(now, until, why, by)
+}
+
+// later is t+d, or the end of time: durations from outside may be anything.
+func later(t, d time.Duration) time.Duration {
+	if d > math.MaxInt64-t {
+		return math.MaxInt64
+	}
+	return t + d
 }

@@ -105,13 +105,22 @@ func (w *window) counts(now, width time.Duration) counts {
 	}
 }
 
-// begin sets an empty window to time now. seed are counts to start with, as if they had happened just now.
-func (w *window) begin(now, width time.Duration, seed counts) {
+// seed is what a window begins with: what was seen before a restart.
+type seed struct {
+	counts
+	streak uint32
+}
+
+// begin sets an empty window to time now, with the seed as if it had happened just now. It is in the marks alone: the
+// totals count what really was.
+func (w *window) begin(now, width time.Duration, seen seed) {
 	w.tick = int64(now / width)
 	w.edge.Store((w.tick + 1) * int64(width))
-	w.successes.Store(seed.calls - seed.failures)
-	w.failures.Store(seed.failures)
-	w.slow.Store(seed.slow)
+	w.streak.Store(seen.streak)
+	before := totals{-uint32(seen.calls - seen.failures), -uint32(seen.failures), -uint32(seen.slow)}
+	for i := range w.marks {
+		w.marks[i] = before
+	}
 }
 
 // take empties the totals and returns them: for a window that has had its day. See Breaker.retireLocked.

@@ -1,5 +1,7 @@
 package keyed
 
+import "strings"
+
 // making is a call of New that has not returned. Others who want the key wait for it.
 type making[V any] struct {
 	done  chan struct{} // a channel, so that waiting is idle in a synctest bubble
@@ -59,7 +61,7 @@ func (m *Map[K, V]) fill(h uint64, k K, mine *making[V]) V {
 
 	m.mu.Lock()
 	gone := m.evictLocked(m.cfg.MaxKeys - 1)
-	m.insertLocked(&entry[K, V]{key: k, value: v, hash: h})
+	m.insertLocked(&entry[K, V]{key: owned(k), value: v, hash: h})
 	delete(m.making, k)
 	m.mu.Unlock()
 	mine.value, mine.made = v, true
@@ -117,4 +119,12 @@ func (m *Map[K, V]) report(gone []*entry[K, V]) {
 	for ; told < len(gone); told++ {
 		m.cfg.Evicted(gone[told].key, gone[told].value)
 	}
+}
+
+// owned is a key to be kept: a string that is a part of a larger one, a host in a URL, would keep all of that.
+func owned[K comparable](k K) K {
+	if s, ok := any(k).(string); ok {
+		return any(strings.Clone(s)).(K)
+	}
+	return k
 }
