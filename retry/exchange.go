@@ -19,6 +19,19 @@ type exchange struct {
 	header http.Header // of the request before the first attempt, if next may have changed it since
 }
 
+// remember keeps the header for later attempts, if next may change it.
+func (x *exchange) remember(req *http.Request) {
+	switch {
+	case len(req.Header) == 0:
+		x.header = noHeader
+	case !httpx.Faithful(x.next):
+		x.header = req.Header.Clone()
+	}
+}
+
+// noHeader is never written to: Resend makes each attempt a copy.
+var noHeader = http.Header{}
+
 // send makes one attempt. A response that may be a failure comes with a StatusError for RetryIf to judge.
 func (x *exchange) send(ctx context.Context) (*http.Response, error) {
 	req, err := x.request(ctx)

@@ -2,9 +2,9 @@ package retry
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
+	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
@@ -48,12 +48,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.req = req
-	if !httpx.Faithful(t.next) {
-		x.header = req.Header.Clone()
-	}
+	x.remember(req)
 	resp, err := run(&x.call, func(ctx context.Context) (*http.Response, error) { return x.send(ctx) }, httpx.Discard)
-	var failed *Error
-	errors.As(err, &failed)
+	failed, _ := failure.Find[*Error](err)
 	if resp == nil {
 		return nil, x.noResponse(failed, err)
 	}
