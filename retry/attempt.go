@@ -37,17 +37,17 @@ func (c *attemptContext) AfterFunc(f func()) (stop func() bool) {
 	return context.AfterFunc(c.Context, f)
 }
 
-// limited returns ctx with the time limits of one attempt, or nil if there are none.
-func (p *Policy) limited(ctx context.Context, callLimit time.Time) *deadline.Context {
-	limit := callLimit
-	if p.cfg.AttemptTimeout > 0 {
-		limit = time.Now().Add(p.cfg.AttemptTimeout)
-		if !callLimit.IsZero() && callLimit.Before(limit) {
-			limit = callLimit
+// limited returns ctx with the time limits of one attempt, or nil if there are none. callLimit may be nil.
+func (p *Policy) limited(ctx context.Context, callLimit *time.Time) *deadline.Context {
+	if p.cfg.AttemptTimeout <= 0 {
+		if callLimit == nil {
+			return nil
 		}
+		return deadline.New(ctx, *callLimit)
 	}
-	if limit.IsZero() {
-		return nil
+	limit := time.Now().Add(p.cfg.AttemptTimeout)
+	if callLimit != nil && callLimit.Before(limit) {
+		limit = *callLimit
 	}
 	return deadline.New(ctx, limit)
 }

@@ -22,15 +22,19 @@ type call struct {
 	req     *http.Request     // in a Transport
 	body    *httpx.Body       // likewise: of the attempt, if it is watched
 	limited *deadline.Context // of the attempt, if it has a limit
-	limit   time.Time         // of the whole call; zero: none
+	limit   *time.Time        // of the whole call; nil: none
 	number  int               // of the attempt under way or last made
 	running bool              // it is under way
 	inHand  bool              // its value is, and it failed
+	bare    bool              // it is the first, and there is nothing to it but a count
+	tel     *traced           // nil: nobody looks
+	*again                    // from the first failure on
+}
 
-	tel     *telemetry.Call // nil: nobody looks
+// traced is what telemetry holds of a call.
+type traced struct {
+	*telemetry.Call
 	attempt telemetry.Attempt
-
-	*again // from the first failure on
 }
 
 // again is what a call needs once it has failed.
@@ -56,29 +60,35 @@ func (c *call) begin(ctx context.Context, p *Policy, nilFunc bool) error {
 		p.counts.ignored.Add(1)
 		return cause.Of(p.label, ctx)
 	}
-	c.p, c.ctx = p, ctx
+	c.p, c.ctx, c.bare = p, ctx, p.bare
 	if p.scope.Active(ctx) {
-		c.ctx, c.tel = p.scope.StartCall(ctx)
+		c.tel, c.bare = new(traced), false
+		c.ctx, c.tel.Call = p.scope.StartCall(ctx)
 	}
 	if p.cfg.MaxElapsed > 0 {
-		c.limit = time.Now().Add(p.cfg.MaxElapsed)
+		limit := time.Now().Add(p.cfg.MaxElapsed)
+		c.limit = &limit
 	}
 	return nil
 }
 
-// startAttempt returns the context for the next attempt.
+// startAttempt returns the context for the next attempt: for the first, mostly, the caller's.
 func (c *call) startAttempt() context.Context {
 	c.number++
 	c.running = true
-	if c.number == 1 && c.tel == nil && !c.p.limits {
+	if c.bare {
 		return c.ctx
 	}
+	return c.attemptContext()
+}
+
+func (c *call) attemptContext() context.Context {
 	ctx := c.ctx
 	if c.number > 1 {
 		ctx = &attemptContext{ctx, c.number}
 	}
-	if !c.p.cfg.NoAttemptSpans && c.tel.Recording() {
-		ctx, c.attempt = c.startSpan(ctx)
+	if c.tel != nil && !c.p.cfg.NoAttemptSpans {
+		ctx, c.tel.attempt = c.startSpan(ctx)
 	}
 	if c.limited = c.p.limited(ctx, c.limit); c.limited != nil {
 		ctx = c.limited

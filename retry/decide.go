@@ -18,6 +18,7 @@ import (
 func (c *call) fail(err error) (over bool, final error) {
 	if c.again == nil {
 		c.again = new(again)
+		c.bare = false
 	}
 	c.lastErr = err
 	ended := c.ended() != nil
@@ -29,8 +30,7 @@ func (c *call) fail(err error) (over bool, final error) {
 	outcome := c.outcome(err)
 	c.running = false
 	c.p.counts.attempt(c.kind(), outcome)
-	c.attempt.End(outcome, err)
-	c.attempt = telemetry.Attempt{}
+	c.endSpan(outcome, err)
 	if ended {
 		return true, c.interrupted()
 	}
@@ -139,8 +139,8 @@ func (c *call) scheduled() time.Duration {
 // fits reports whether an attempt after delay would still have time.
 func (c *call) fits(delay time.Duration) bool {
 	until, bounded := c.ctx.Deadline()
-	if !c.limit.IsZero() && (!bounded || c.limit.Before(until)) {
-		until, bounded = c.limit, true
+	if c.limit != nil && (!bounded || c.limit.Before(until)) {
+		until, bounded = *c.limit, true
 	}
 	return !bounded || delay < time.Until(until)
 }

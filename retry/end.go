@@ -9,9 +9,18 @@ import (
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// succeed records the attempt and the call. The time limit stops, and the attempt's context lives on; a Transport
-// keeps the limit until the body is closed.
+// succeed records the attempt and the call.
 func (c *call) succeed() {
+	if c.bare {
+		c.p.counts.atOnce.Add()
+		return
+	}
+	c.succeedWithAll()
+}
+
+// succeedWithAll is succeed where more than a count is to be kept. The time limit stops, and the attempt's context lives
+// on; a Transport keeps the limit until the body is closed.
+func (c *call) succeedWithAll() {
 	if c.number == 1 {
 		c.p.counts.atOnce.Add()
 	} else {
@@ -24,7 +33,7 @@ func (c *call) succeed() {
 		c.p.cfg.Budget.Deposit()
 	}
 	if c.tel != nil {
-		c.attempt.End(telemetry.Success, nil)
+		c.tel.attempt.End(telemetry.Success, nil)
 		c.tel.End(c.ctx, telemetry.Success, nil, c.number)
 	}
 }
@@ -33,14 +42,24 @@ func (c *call) succeed() {
 func (c *call) abort() {
 	if c.running {
 		c.p.counts.attempt(c.kind(), telemetry.Failure)
-		c.attempt.End(telemetry.Failure, telemetry.ErrAborted)
+		c.endSpan(telemetry.Failure, telemetry.ErrAborted)
 	}
 	c.p.counts.failed.Add(1)
 	c.refund()
 	if c.limited != nil {
 		c.limited.Cancel()
 	}
-	c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, c.number)
+	if c.tel != nil {
+		c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, c.number)
+	}
+}
+
+// endSpan ends the span of a failed attempt.
+func (c *call) endSpan(o telemetry.Outcome, err error) {
+	if c.tel != nil {
+		c.tel.attempt.End(o, err)
+		c.tel.attempt = telemetry.Attempt{}
+	}
 }
 
 // interrupted ends a call that the caller no longer wants: the error is both why, and the last real error.
@@ -90,6 +109,8 @@ func (c *call) finish(o telemetry.Outcome, err error) error {
 	if c.limited != nil && c.req == nil {
 		c.limited.Release()
 	}
-	c.tel.End(c.ctx, o, err, c.number)
+	if c.tel != nil {
+		c.tel.End(c.ctx, o, err, c.number)
+	}
 	return err
 }

@@ -13,6 +13,7 @@ type Policy struct {
 	cfg    Config
 	label  string // "retry payments"
 	limits bool   // attempts have a time limit
+	bare   bool   // a success at once is counted, and that is all: no limit, no budget
 	scope  *telemetry.Scope
 	counts counts
 }
@@ -24,6 +25,7 @@ func New(c Config) (*Policy, error) {
 	}
 	p := &Policy{cfg: c.withDefaults(), label: telemetry.Label("retry", c.Name)}
 	p.limits = p.cfg.AttemptTimeout > 0 || p.cfg.MaxElapsed > 0
+	p.bare = !p.limits && c.Budget == nil
 	p.scope = telemetry.NewScope(telemetry.Options{
 		Type: "retry", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
