@@ -19,8 +19,8 @@ import (
 // bucket of its own, full at the start. In the published form a success puts in 0.1 and a retry takes 1; that it
 // holds 100 is a fit, to the published 99.69 % and 1.108 at f = 10 %. With holdfast it is the default Budget.
 // The published model knows no time. Here a client makes a hundred calls a second and retries at once, which matters
-// to the Budget's floor alone: while no token is left it lends 0.1 retries a second whatever the traffic. The last row
-// shows a client of ten calls a second.
+// to the Budget's floor alone: while no token is left it lends 0.1 retries a second whatever the traffic. One row shows
+// a client of ten calls a second. The rows under it show why the default is what it is: Budgets with one field changed.
 //
 // One goroutine for each seed, in a bubble, runs the clients one after another (they share nothing): every attempt is
 // Policy.Run's decision.
@@ -28,13 +28,13 @@ func TestExperimentE6(t *testing.T) {
 	clients := fewer(100, 4) // not fewer calls: their number says how much the tokens at the start weigh
 	r := newResultTable(
 		fmt.Sprintf("E6: retries while a share f of the attempts fails: %d clients, 10,000 calls each, 4 attempts a call; calls that succeed, and attempts for each call; least and most of %d seeds", clients, experimentSeeds),
-		"f", "published", "re-run, no bucket", "re-run, bucket of 100, 0.1 a success", "with holdfast, default Budget",
+		"f", "published", "re-run, no bucket", "re-run, bucket of 100, 0.1 a success", "with holdfast, default Budget if no other is named",
 	)
 	published := map[float64]string{0.1: "bucket 99.69 %, 1.108x", 1: "no bucket 4.0x"}
 	for _, f := range []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.7, 1} {
 		bare := experimentE6(t, clients, 100, f, func() caller { return plainE6(nil) })
 		bucket := experimentE6(t, clients, 100, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
-		holdfast := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t) })
+		holdfast := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
 		r.row(fmt.Sprintf("%.0f %%", 100*f), or(published[f], "-"), bare.String(), bucket.String(), holdfast.String())
 
 		at := fmt.Sprintf("f = %g: ", f)
@@ -48,14 +48,40 @@ func TestExperimentE6(t *testing.T) {
 			bare.load.atLeast(t, at+"load without a bucket", 4)
 		}
 	}
-	slow := experimentE6(t, clients, 10, 0.3, func() caller { return holdfastE6(t) })
+	slow := experimentE6(t, clients, 10, 0.3, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
 	r.row("30 %, at 10 calls/s", "-", "-", "-", slow.String())
 	slow.load.below(t, "at 10 calls/s: load", 1.1)
+
+	for _, other := range []struct {
+		name         string
+		config       retry.BudgetConfig
+		fails, heavy bool // below 99.9 % at f = 10 %; above a load of 1.1 at f = 30 %
+	}{
+		{name: "Ratio 0.1", config: retry.BudgetConfig{Ratio: 0.1}, fails: true},
+		{name: "Ratio 0.13", config: retry.BudgetConfig{Ratio: 0.13}, heavy: true},
+		{name: "Capacity 10", config: retry.BudgetConfig{Capacity: 10}, fails: true},
+	} {
+		for _, f := range []float64{0.1, 0.3} {
+			name := fmt.Sprintf("%.0f %%, %s", 100*f, other.name)
+			result := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t, other.config) })
+			r.row(name, "-", "-", "-", result.String())
+			if isReduced() { // too few clients to tell them apart
+				continue
+			}
+			if f == 0.1 && other.fails {
+				result.success.below(t, name+": success", 0.999)
+			}
+			if f == 0.3 && other.heavy {
+				result.load.atLeast(t, name+": load", 1.1)
+			}
+		}
+	}
 	r.print(t, `
 Goal: at least 99.9 % of the calls succeed up to f = 10 %, and a load of at most 1.1 from f = 30 % on. Between the two
 the load goes above 1.1: there are still enough successes to pay for retries, and most failures want one.
 Without a bucket the load grows to all four attempts just when the server is worst off.
-A client makes 100 calls/s; in the last row it makes 10, which is where the floor weighs more: what it lends is paid back.`)
+A client makes 100 calls/s; in one row it makes 10, which is where the floor weighs more: what it lends is paid back.
+A Ratio of 0.1, and a Capacity of 10, miss the first half of the goal, and a Ratio of 0.13 the second.`)
 }
 
 // caller makes one call of attempt.
@@ -99,8 +125,12 @@ func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller fun
 	return result
 }
 
-func holdfastE6(t *testing.T) caller {
-	p := retry.MustNew(retry.Config{MaxAttempts: 4, BaseDelay: -1, Budget: defaultBudget(t)})
+func holdfastE6(t *testing.T, c retry.BudgetConfig) caller {
+	b, err := retry.NewBudget(c)
+	if err != nil {
+		t.Error(err)
+	}
+	p := retry.MustNew(retry.Config{MaxAttempts: 4, BaseDelay: -1, Budget: b})
 	ctx := context.Background()
 	return func(attempt func() error) {
 		_ = p.Run(ctx, func(context.Context) error { return attempt() })

@@ -2,6 +2,7 @@ package retry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -25,19 +26,23 @@ import (
 // calls belong to at random; its delay is the Retry-After and the default full jitter on top. Under way a retry takes up
 // to 1 ms more, different for each, so that the order of arrivals never hangs on the scheduler. No number is fitted.
 //
+// The last column has the same Budget at the plain price of a token a retry: the refusals carry no Retry-After, and the
+// client waits its second by itself.
+//
 // One goroutine for each call that is refused, in a bubble. Without holdfast a call is a plain loop around time.Sleep; with it,
 // Policy.Run decides and waits. A breaker would see one failure in a hundred, and stay closed.
 func TestExperimentE8(t *testing.T) {
 	overload := fewer(40, 6)
 	r := newResultTable(
 		fmt.Sprintf("E8: a server that can do 10,000/s is offered 10,100/s for %d s, then 9,000/s; refused calls come back after 1 s; least and most of %d seeds", overload, experimentSeeds),
-		"", "published", "re-run without holdfast", "with holdfast, one default Budget", "with holdfast, a Budget for each of 100 clients",
+		"", "published", "re-run without holdfast", "with holdfast, one default Budget", "with holdfast, a Budget for each of 100 clients", "one default Budget, no Retry-After",
 	)
 	plain := experimentE8(t, overload, func(*rand.Rand) func(uint64) callE8 {
 		return func(uint64) callE8 { return plainE8 }
 	})
-	one := experimentE8(t, overload, holdfastE8(t, 1))
-	hundred := experimentE8(t, overload, holdfastE8(t, 100))
+	one := experimentE8(t, overload, holdfastE8(t, 1, false))
+	hundred := experimentE8(t, overload, holdfastE8(t, 100, false))
+	plainPrice := experimentE8(t, overload, holdfastE8(t, 1, true))
 	for _, row := range []struct {
 		name, published string
 		of              func(*resultE8) string
@@ -50,17 +55,21 @@ func TestExperimentE8(t *testing.T) {
 		{"seconds from the fall of the load to the last retry", "-", func(r *resultE8) string { return r.zero.in("%.1f") }},
 		{"calls of the overload answered in the end", "-", func(r *resultE8) string { return r.answered.in("%.2f") + " %" }},
 	} {
-		r.row(row.name, row.published, row.of(plain), row.of(one), row.of(hundred))
+		r.row(row.name, row.published, row.of(plain), row.of(one), row.of(hundred), row.of(plainPrice))
 	}
 	for name, r := range map[string]*resultE8{"one Budget": one, "100 Budgets": hundred} {
 		r.peak.below(t, name+": most retries in a second", 1010.5)
 		r.zero.below(t, name+": seconds to the last retry", 10)
 	}
+	if !isReduced() { // that is before the plain price tells
+		plainPrice.last.atLeast(t, "no Retry-After: retries in the last second", 1010.5)
+	}
 	plain.last.atLeast(t, "re-run: retries in the last second", 95*float64(overload-1))
 	r.print(t, `
 Goal: never more than 1,010 retries in a second, a tenth of the offered, and none 10 s after the load has fallen.
 A retry after a Retry-After costs two tokens and a success brings an eighth of one, so one retry in sixteen successes can
-be paid for in the long run (625/s); what is above that was in the buckets at the start. Without holdfast the
+be paid for in the long run (625/s); what is above that was in the buckets at the start. A refusal that
+does not say when to come back costs one, and the retries settle at an eighth (1,250/s), above the goal. Without holdfast the
 backlog grows by 100 retries/s every second, and takes a second to clear for each 1,000 of them.
 One per cent of the calls cannot be answered while the overload lasts, whoever retries: without holdfast they
 are answered after it, having come back again and again.`)
@@ -128,23 +137,42 @@ func plainE8(attempt func(number int) error) error {
 	return nil
 }
 
-func holdfastE8(t *testing.T, clients int) func(*rand.Rand) func(uint64) callE8 {
+// holdfastE8 has the refusals carry no Retry-After if they are mute: then the schedule has its second.
+func holdfastE8(t *testing.T, clients int, mute bool) func(*rand.Rand) func(uint64) callE8 {
+	errMute := errors.New("above the limit")
 	return func(rng *rand.Rand) func(client uint64) callE8 {
 		calls := make([]callE8, clients)
 		for i := range calls {
 			d := newDice(rng.Uint64(), uint64(i))
 			p := retry.MustNew(retry.Config{
 				MaxAttempts: 4,
-				Backoff:     func() backoff.BackOff { return retry.FullJitter(100*time.Millisecond, 5*time.Second, d.Float64) },
-				Budget:      defaultBudget(t),
+				Backoff: func() backoff.BackOff {
+					jitter := retry.FullJitter(100*time.Millisecond, 5*time.Second, d.Float64)
+					if mute {
+						return secondMore{jitter}
+					}
+					return jitter
+				},
+				Budget: defaultBudget(t),
 			})
 			calls[i] = func(attempt func(int) error) error {
-				return p.Run(context.Background(), func(ctx context.Context) error { return attempt(retry.AttemptFrom(ctx)) })
+				return p.Run(context.Background(), func(ctx context.Context) error {
+					err := attempt(retry.AttemptFrom(ctx))
+					if err != nil && mute {
+						return errMute
+					}
+					return err
+				})
 			}
 		}
 		return func(client uint64) callE8 { return calls[client%uint64(clients)] }
 	}
 }
+
+// secondMore waits a second longer.
+type secondMore struct{ backoff.BackOff }
+
+func (s secondMore) NextBackOff() time.Duration { return time.Second + s.BackOff.NextBackOff() }
 
 // limitedServer refuses what is above its limit.
 type limitedServer struct {
