@@ -8,29 +8,16 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/contract"
-	"github.com/holdfast-go/holdfast/retry"
 )
 
 // The checks of what happens in cells that differ.
 
 // transportDiffers are the cells of a Transport that has a retry in it.
 var transportDiffers = map[contract.Row]contract.Difference{
-	contract.CannotBeMet: {
-		Why:     "net/http's own error, as its callers compare it, if nothing was retried: without ErrDeadline",
-		Instead: lastErrorAlone,
-	},
 	contract.LivesOn: {
 		Why:     "the caller says by closing the body that nothing more is read: the attempt's own context ends then, as net/http's does",
 		Instead: contract.LivesUntilClosed,
 	},
-}
-
-// lastErrorAlone: nothing is slept for; ErrDeadline is beside the last error once something was retried.
-func lastErrorAlone(t *testing.T, c *contract.Cell) {
-	synctest.Test(t, func(t *testing.T) {
-		contract.Unmet(t, c, time.Minute, 1, nil)
-		contract.Unmet(t, c, 20*time.Second, 2, retry.ErrDeadline)
-	})
 }
 
 // neverLate: no result ever counts as late, however long it takes.

@@ -65,12 +65,12 @@ func (unforeseen) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // cannotBeMet: no sleeping towards a deadline that comes first; the last error, and the error that says so.
 func cannotBeMet(t *testing.T, c *Cell) {
-	Unmet(t, c, time.Minute, 1, c.Policy.Unmet)
-	Unmet(t, c, 20*time.Second, 2, c.Policy.Unmet)
+	unmet(t, c, time.Minute, 1, c.Policy.Unmet)
+	unmet(t, c, 20*time.Second, 2, c.Policy.Unmet)
 }
 
-// Unmet makes a call with 30 s of time, that fails and waits until it has made the given number of attempts.
-func Unmet(t *testing.T, c *Cell, wait time.Duration, attempts int, want error) {
+// unmet makes a call with 30 s of time, that fails and waits until it has made the given number of attempts.
+func unmet(t *testing.T, c *Cell, wait time.Duration, attempts int, want error) {
 	t.Helper()
 	s := c.Fresh(t, Setup{Wait: wait})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
