@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The published experiments E5 to E8, each in its own file: go test -run Experiment -v ./retry prints their tables.
+// The published experiments E5 to E9, each in its own file: go test -run Experiment -v ./retry prints their tables.
 //
 // Every table has three columns: what was published, the same model re-run without holdfast, and with holdfast.
 // The times are virtual (testing/synctest), the chance is seeded, and no two goroutines of a simulation act on
