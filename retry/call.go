@@ -26,6 +26,7 @@ type call struct {
 	number  int               // of the attempt under way or last made
 	running bool              // it is under way
 	inHand  bool              // its value is, and it failed
+	unsent  bool              // its request could not be made
 	bare    bool              // it is the first, and there is nothing to it but a count
 	tel     *traced           // nil: nobody looks
 	*again                    // from the first failure on

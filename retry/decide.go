@@ -63,11 +63,11 @@ func (c *call) retryable(err error) bool {
 	return c.p.cfg.RetryIf(err) && (c.req == nil || c.p.repeatable(c.req, err))
 }
 
-// final reports whether no repeat of a request is to be made, whatever RetryIf says: the server has said so, or it was
-// the reading of the caller's own body that failed.
+// final reports whether no repeat of a request is to be made, whatever RetryIf says: the server has said so, or the
+// request could not be made, or it was the reading of the caller's own body that failed.
 func (c *call) final(err error) bool {
 	status, ok := err.(*StatusError)
-	return ok && status.NoRetry || c.body.Caused(err)
+	return ok && status.NoRetry || c.unsent || c.body.Caused(err)
 }
 
 // answered reports whether err is only how RetryIf got to see a response that is the request's own fault: the server is

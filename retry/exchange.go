@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
@@ -36,7 +34,8 @@ var noHeader = http.Header{}
 func (x *exchange) send(ctx context.Context) (*http.Response, error) {
 	req, err := x.request(ctx)
 	if err != nil {
-		return nil, backoff.Permanent(err)
+		x.unsent = true
+		return nil, err
 	}
 	req, x.body = httpx.WatchBody(req)
 	resp, err := httpx.RoundTrip(x.next, req)

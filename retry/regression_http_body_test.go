@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/holdfast-go/holdfast/retry"
 )
@@ -187,4 +190,22 @@ func errIf(wrong bool) error {
 		return errBoom
 	}
 	return nil
+}
+
+// A body that stalls while it is buffered is a timeout to those who ask, and nothing permanent to a retry above.
+func TestBufferingTimeoutIsATimeout(t *testing.T) {
+	stalled, stop := io.Pipe()
+	defer stop.Close()
+	p := retry.MustNew(retry.Config{BufferBody: 100, AttemptTimeout: 20 * time.Millisecond, BaseDelay: -1})
+	c := &http.Client{Transport: retry.Transport(p, http.DefaultTransport)}
+	r, err := http.NewRequest(http.MethodPut, "http://127.0.0.1:1/", stalled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Do(r)
+	var u *url.Error
+	var permanent *backoff.PermanentError
+	if !errors.As(err, &u) || !u.Timeout() || !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &permanent) {
+		t.Errorf("got %v, Timeout %v", err, u != nil && u.Timeout())
+	}
 }

@@ -158,17 +158,17 @@ func describe(t reflect.Type) string {
 // clip keeps an error readable when the value is not.
 func clip(value []byte) string {
 	const most = 60
-	if len(value) > most {
-		return strings.ToValidUTF8(string(value[:most]), "") + "…"
+	line := strings.Join(strings.Fields(string(value)), " ") // one fault is one line
+	if len(line) > most {
+		return strings.ToValidUTF8(line[:most], "") + "…"
 	}
-	return string(value)
+	return line
 }
 
 // clipKey is clip for a key of the document: one fault is one line, whatever the key.
 func clipKey(key string) string {
-	key = clip([]byte(key))
 	if quoted := strconv.Quote(key); quoted != `"`+key+`"` || key == "" {
-		return quoted
+		return clip([]byte(quoted))
 	}
-	return key
+	return clip([]byte(key))
 }
