@@ -41,8 +41,8 @@ func ResendCount(n int) attribute.KeyValue { return httpResendCount.Int(n) }
 // Outcome is how a call or an attempt ended.
 type Outcome uint8
 
-// The outcomes. Lost is of attempts only, Refused and Ignored of calls only. A call is a Timeout when its caller's
-// deadline ended it.
+// The outcomes. Lost is of attempts only, Refused and Ignored of calls only. A retry's call is
+// a Timeout when its caller's deadline ended it; to a breaker that is a Failure like any other.
 const (
 	Success Outcome = iota
 	Failure

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 
 	"go.opentelemetry.io/otel"
@@ -23,8 +24,8 @@ type metering struct {
 	given metric.MeterProvider // nil: the global one
 
 	bound atomic.Pointer[binding]
-	// bind serialises changes of bound. It is held while the SDK registers a callback, and the SDK holds a lock of
-	// its own while it runs one; so the callback must never want it. That is why sources have a lock of their own.
+	// bind is held by the one move that may be under way, and so for as long as the SDK keeps that waiting: callers
+	// only ever try it. The callback wants neither bind nor what the SDK holds; sources have a lock of their own.
 	bind sync.Mutex
 
 	sourcesMu sync.Mutex
@@ -35,8 +36,9 @@ type metering struct {
 // binding is what a metering has made with the provider of the moment.
 type binding struct {
 	identity
-	duration     metric.Float64Histogram // nil: nothing installed
+	duration     metric.Float64Histogram // nil: nothing installed, or not made yet
 	registration metric.Registration     // nil: likewise
+	moving       *patience               // nil: all is made
 }
 
 var globalMetering = new(metering)
@@ -104,56 +106,109 @@ func (m *metering) histogram(ctx context.Context) metric.Float64Histogram {
 	return b.duration
 }
 
-// rebind makes the instruments with the provider of the moment, unless that has been done.
+// rebind has the instruments made with the provider of the moment, unless that has been done. It returns nil if they
+// are not there yet. It never waits, since its caller may be a callback in a collection: the SDK holds its pipeline's
+// lock while it runs one, and takes that lock to make an instrument and to register or unregister a callback. It does
+// not take it to find a meter.
 //
 // While nothing is installed it uses otel's default provider, which hands callback and instruments on to the
 // SDK that is set first: so series are there although no call was made since. The first call under that SDK comes
-// here and finds that nothing is to be moved. It takes none of the SDK's locks then, so it neither waits for a
-// collection under way nor deadlocks if it is made by somebody's callback in one.
+// here and finds that nothing is to be moved.
 //
-// When another SDK replaces the first, the next call, or the next policy that is made, moves the callback over. Until
-// that is done a collection may miss the observed metrics once; the other order could count them twice.
+// Otherwise (another SDK replaces the first, or one was there before any policy, or is given in a Config) the
+// instruments are made and the callback is moved over by a goroutine, the only one that this package starts. Who
+// starts it has locked bind for it, so that there is one at a time. Nobody need wait for it: it wants nothing but the
+// SDK's own locks, which are free when the collection under way is over, and then it ends. Until then calls are not
+// timed.
 func (m *metering) rebind() *binding {
-	m.bind.Lock()
-	defer m.bind.Unlock()
-
 	provider, old := m.provider(), m.bound.Load()
 	if old != nil && old.is(provider) {
 		return old
 	}
+	meter := meterOf(provider)
+	if old.reportsTo(meter) {
+		b := &binding{identity: identify(provider), duration: old.duration, registration: old.registration}
+		m.bound.CompareAndSwap(old, b) // else somebody else has done so, or a move has begun
+		return b
+	}
+	if !m.bind.TryLock() {
+		return nil // the move under way looks again when it is done
+	}
+	if old = m.bound.Load(); old != nil && old.is(provider) {
+		m.bind.Unlock()
+		return old
+	}
+	if old == nil && m.given == nil && provider == defaultMeters && !sdkSeen.Load() {
+		return m.move(nil, provider, meter) // there is no SDK, and so no lock of one
+	}
+	// From here on calls see that this provider is known, and do not come here.
+	old = m.bound.Swap(&binding{identity: identify(provider), moving: &patience{since: time.Now()}})
+	go m.move(old, provider, meter)
+	return nil
+}
+
+// move takes the callback from the old binding's provider to another, and unlocks bind. Until that is done a collection
+// may miss the observed metrics once; the other order could count them twice.
+func (m *metering) move(old *binding, provider metric.MeterProvider, meter metric.Meter) *binding {
+	old.unregister()
 	b := &binding{identity: identify(provider)}
-	if old.reportsTo(provider) {
-		b.duration, b.registration = old.duration, old.registration
-	} else {
-		old.unregister()
-		b.register(provider, m)
-		if m.given != nil { // it stays with that one
-			runtime.AddCleanup(m, (*binding).unregister, b)
-		}
+	b.register(meter, m)
+	if m.given != nil { // it stays with that one
+		runtime.AddCleanup(m, (*binding).unregister, b)
 	}
 	m.bound.Store(b)
+	m.bind.Unlock()
+	m.rebind() // who came with yet another provider, and found bind locked, left it to us
 	return b
 }
 
-// reportsTo reports whether the meter that was bound is the one of provider too.
-func (b *binding) reportsTo(provider metric.MeterProvider) bool {
-	if b == nil || b.registration == nil || provider == nil {
-		return false
-	}
-	old, present := identify(meterOf(b.provider.(metric.MeterProvider))), meterOf(provider)
-	return old.comparable && old.provider == any(present)
+// patience is what those who make policies have, together, with one move.
+type patience struct {
+	since  time.Time
+	yields atomic.Int64
 }
 
+// settle is for who makes a policy; calls do without. It gives a move under way the time to be done, some ten
+// microseconds, so that a policy's first call and the next collection find its metrics. The collection that holds the
+// move up may be its own, so it gives in: all those who make policies then have lost some 30 ms together, and on a busy
+// machine a second. It neither sleeps nor waits on a channel: in a synctest bubble time stands still while the move
+// wants a lock, hence the bound on the yields, and who makes the next policy may not be in the same bubble.
+func (m *metering) settle() {
+	for {
+		b := m.bound.Load()
+		if b == nil || b.moving == nil {
+			return
+		}
+		n := b.moving.yields.Add(1)
+		if n > 300_000 || n > 1000 && time.Since(b.moving.since) > time.Second {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// reportsTo reports whether the meter that was bound is this one.
+func (b *binding) reportsTo(meter metric.Meter) bool {
+	if b == nil || b.registration == nil || meter == nil {
+		return false
+	}
+	old := identify(meterOf(b.provider.(metric.MeterProvider)))
+	return old.comparable && old.provider == any(meter)
+}
+
+// meterOf returns nil for a provider that records nothing.
 func meterOf(provider metric.MeterProvider) metric.Meter {
+	switch provider.(type) {
+	case nil, noop.MeterProvider, *noop.MeterProvider:
+		return nil
+	}
 	return provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
 }
 
-func (b *binding) register(provider metric.MeterProvider, m *metering) {
-	switch provider.(type) {
-	case nil, noop.MeterProvider, *noop.MeterProvider:
+func (b *binding) register(meter metric.Meter, m *metering) {
+	if meter == nil {
 		return
 	}
-	meter := meterOf(provider)
 	in, all, err := newInstruments(meter)
 	if err != nil {
 		otel.Handle(err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
@@ -26,6 +27,14 @@ import (
 func (r *recorder) install() *recorder {
 	otel.SetTracerProvider(r.tracer)
 	otel.SetMeterProvider(r.meter)
+	return r
+}
+
+// follow is install, after which the policies have found the SDK and moved their metrics there.
+func (r *recorder) follow() *recorder {
+	r.t.Helper()
+	r.install()
+	telemetry.Follow(context.Background(), true)
 	return r
 }
 
@@ -151,13 +160,13 @@ func TestSDKReplaced(t *testing.T) {
 	// The default providers, kept in a Config, mean the global ones: not only the SDK that they forward to.
 	p := retry.MustNew(retry.Config{Name: "payments", TracerProvider: otel.GetTracerProvider(), MeterProvider: otel.GetMeterProvider()})
 	for i := range 3 {
-		r := record(t).install()
+		r := record(t).follow()
 		_ = p.Run(t.Context(), results())
 		wantLines(t, r.spans(), called...)
 		if got := r.metrics(); got[counted] != float64(i+1) || got[timed] != 1 {
 			t.Errorf("SDK %d: %v", i, got)
 		}
-		next := record(t).install()
+		next := record(t).follow()
 		_ = p.Run(t.Context(), results())
 		wantLines(t, r.spans(), called...)
 		if got := r.metrics(); len(got) != 1 || got[timed] != 1 {
@@ -166,8 +175,7 @@ func TestSDKReplaced(t *testing.T) {
 		if got := next.metrics(); got[counted] != float64(i+2) || got[timed] != 1 {
 			t.Errorf("the SDK after %d: %v", i, got)
 		}
-		otel.SetTracerProvider(r.tracer) // and back to one that is known
-		otel.SetMeterProvider(r.meter)
+		r.follow() // and back to one that is known
 		_ = p.Run(t.Context(), results())
 		if got := r.metrics(); got[counted] != float64(i+3) || got[timed] != 2 {
 			t.Errorf("SDK %d, after it came back: %v", i, got)
@@ -314,25 +322,207 @@ func TestUncomparableProvider(t *testing.T) {
 	runtime.KeepAlive(given)
 }
 
-// TestCallInCollection: an application's own callback may call through a policy that was made before the SDK was set.
+// TestCallInCollection: an application's own callback, which the SDK runs under its pipeline's lock, may make policies
+// and call through them, also if it is the first to do so since the SDK was set. Others do not wait for it.
 func TestCallInCollection(t *testing.T) {
 	if alone(t) {
 		return
 	}
 	p := retry.MustNew(retry.Config{Name: "payments"})
-	r := record(t).install()
-	_, err := otel.Meter("app").Int64ObservableGauge("app.queue", metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-		return p.Run(ctx, func(context.Context) error {
-			o.Observe(1)
+	inCallback := func(of metric.MeterProvider, do func(context.Context)) {
+		t.Helper()
+		var once sync.Once
+		_, err := of.Meter("app").Int64ObservableGauge("app.queue", metric.WithInt64Callback(func(ctx context.Context, _ metric.Int64Observer) error {
+			once.Do(func() { do(ctx) })
 			return nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var calls atomic.Int64
+	run := func(ctx context.Context) {
+		calls.Add(1)
+		_ = p.Run(ctx, results())
+	}
+	call := func(ctx context.Context) {
+		run(ctx)
+		var others sync.WaitGroup
+		for range 3 {
+			others.Go(func() { run(ctx) })
+		}
+		others.Wait()
+	}
+	var made []any
+	construct := func(given metric.MeterProvider) func(context.Context) {
+		return func(ctx context.Context) {
+			for range 20 {
+				b := breaker.MustNew(breaker.Config{Name: "users", MeterProvider: given})
+				_ = b.Run(ctx, results())
+				made = append(made, b)
+			}
+		}
+	}
+	for _, row := range []struct {
+		what string
+		do   func(context.Context)
+	}{
+		{"a call under the first SDK", call},
+		{"a call under the second", call},
+		{"a policy made under the third", construct(nil)},
+		{"a call under the fourth", call},
+	} {
+		r := record(t)
+		inCallback(r.meter, row.do)
+		otel.SetMeterProvider(r.meter)
+		within(t, row.what, func() {
+			r.metrics()
+			telemetry.Follow(t.Context(), false)
 		})
-	}))
-	if err != nil {
+		run(t.Context())
+		if got := r.metrics(); got[timed] < 1 || got[counted] != float64(calls.Load()) {
+			t.Errorf("%s: %v timed, %v counted, want %v", row.what, got[timed], got[counted], calls.Load())
+		}
+	}
+
+	r := record(t)
+	inCallback(r.meter, construct(r.meter))
+	within(t, "a policy made with a provider that collects", func() {
+		for r.metrics()[statusOf("users", "closed")] != 20 {
+			runtime.Gosched()
+		}
+	})
+	runtime.KeepAlive(made)
+}
+
+// TestReplacedWhileMoving: while one SDK's collection holds the metrics up on their way to it, others take its place.
+// They end at the last, registered once, whoever is asked for them; and nobody waits.
+func TestReplacedWhileMoving(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	calls := 0.0
+	call := func() {
+		calls++
+		_ = p.Run(t.Context(), results())
+	}
+	all := []*recorder{record(t).install()}
+	call()
+
+	slow := record(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	if _, err := slow.meter.Meter("app").Int64ObservableGauge("app.queue", metric.WithInt64Callback(func(context.Context, metric.Int64Observer) error {
+		once.Do(func() {
+			close(entered)
+			<-leave
+		})
+		return nil
+	})); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "a call in a collection", func() { r.metrics() })
-	if got := r.metrics(); got[timed] < 1 || got[counted] < 1 {
-		t.Error(got)
+	var collection sync.WaitGroup
+	collection.Go(func() { slow.metrics() })
+	<-entered
+	all = append(all, slow.install())
+	var last *breaker.Breaker
+	within(t, "calls and new policies while an SDK is busy", func() {
+		call() // begins the move to slow
+		for range 5 {
+			all = append(all, record(t).install())
+			call()
+			last = breaker.MustNew(breaker.Config{Name: "users"})
+			runtime.GC()
+		}
+	})
+	close(leave)
+	within(t, "the end", func() {
+		collection.Wait()
+		telemetry.Follow(t.Context(), false)
+	})
+	call()
+	for i, r := range all[:len(all)-1] {
+		if got := r.metrics(); got[counted] != 0 || i > 0 && got[timed] != 0 {
+			t.Errorf("SDK %d, which is replaced, has %v", i, got)
+		}
+	}
+	got := all[len(all)-1].metrics()
+	if got[counted] != calls || got[timed] != 1 || got[statusOf("users", "closed")] < 1 {
+		t.Errorf("%v counted, want %v; %v timed; %v", got[counted], calls, got[timed], got)
+	}
+	runtime.KeepAlive(last)
+}
+
+// TestReplacedAgainAndAgain: however many SDKs come, the metrics are registered once with the last, and with no other.
+func TestReplacedAgainAndAgain(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	var total atomic.Int64
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	var all []*registrations
+	for range 20 {
+		r := counting(record(t).meter)
+		all = append(all, r)
+		otel.SetMeterProvider(r)
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() {
+				for range 50 {
+					_ = p.Run(t.Context(), results())
+					total.Add(1)
+				}
+			})
+		}
+		callers.Wait()
+	}
+	end := record(t)
+	last := counting(end.meter)
+	otel.SetMeterProvider(last)
+	_ = p.Run(t.Context(), results())
+	within(t, "the last move", func() { telemetry.Follow(t.Context(), false) })
+	for i, r := range all {
+		if n := r.count(); n != 0 {
+			t.Errorf("%d callbacks are left at SDK %d", n, i)
+		}
+	}
+	if n := last.count(); n != 1 {
+		t.Errorf("%d callbacks at the last SDK", n)
+	}
+	if got := end.metrics(); got[counted] != float64(total.Load()+1) {
+		t.Errorf("%v calls are counted, want %v", got[counted], total.Load()+1)
+	}
+}
+
+// TestReplacedInBubble: a test of an application may set its providers in a bubble, and call in a collection there. The
+// goroutine that moves the metrics is in the bubble, what it works on is not.
+func TestReplacedInBubble(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	p := retry.MustNew(retry.Config{Name: "payments"})
+	record(t).install()
+	_ = p.Run(t.Context(), results())
+	for i := range 3 {
+		r := record(t)
+		within(t, "a bubble", func() {
+			synctest.Test(t, func(t *testing.T) {
+				var once sync.Once
+				if _, err := r.meter.Meter("app").Int64ObservableGauge("app.queue", metric.WithInt64Callback(func(ctx context.Context, _ metric.Int64Observer) error {
+					once.Do(func() { _ = retry.MustNew(retry.Config{Name: "inner"}).Run(ctx, results()) })
+					return nil
+				})); err != nil {
+					t.Fatal(err)
+				}
+				r.install().metrics()
+				synctest.Wait()
+				_ = p.Run(t.Context(), results())
+				if got := r.metrics(); got[counted] != float64(i+2) || got[timed] != 1 {
+					t.Errorf("bubble %d: %v", i, got)
+				}
+			})
+		})
 	}
 }
 
@@ -385,7 +575,7 @@ func TestCollectionsBesideEverything(t *testing.T) {
 		})
 		all.Wait()
 	})
-	last.install()
+	last.follow()
 	_ = p.Run(t.Context(), results())
 	if got := last.metrics(); got[counted] != rounds+1 {
 		t.Errorf("%v attempts are reported, want %d", got[counted], rounds+1)

@@ -51,6 +51,7 @@ func (m *metering) attach(s source) {
 	if b := m.bound.Load(); b == nil || !b.is(m.provider()) {
 		m.rebind()
 	}
+	m.settle()
 }
 
 // live returns the policies that are still there, and sweeps the others out.
