@@ -15,7 +15,7 @@ type Counter struct {
 	cells atomic.Pointer[cells] // nil until there was contention
 }
 
-const cellBits = 3
+const cellBits = 4
 
 type cells [1 << cellBits]struct {
 	n atomic.Uint64
