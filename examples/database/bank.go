@@ -29,18 +29,20 @@ type bank struct {
 
 // config is what of the policies a test wants to change.
 func config() (retry.Config, breaker.Config) {
-	return retry.Config{
+	r := retry.Config{
 		Name:      "bank",
 		BaseDelay: 2 * time.Millisecond, // a statement takes some tens of microseconds: the default is for networks
 		// A transaction takes a millisecond, and may have to wait for those of others. Most drivers close the
 		// connection at the limit, so it is to end what hangs, not what is slow.
 		AttemptTimeout: 2 * time.Second,
 		RetryIf:        retryable,
-	}, breaker.Config{
+	}
+	c := breaker.Config{
 		Name:     "bank",
 		Classify: classify,
 		OpenFor:  time.Second, // so short that the program ends soon; the default is 5 s
 	}
+	return r, c
 }
 
 func newBank(db *sql.DB, r retry.Config, b breaker.Config) (*bank, error) {
