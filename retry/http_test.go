@@ -235,7 +235,7 @@ func TestTransportConnectionRefused(t *testing.T) {
 func TestTransportAttemptTimeout(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, start func(...http.HandlerFunc) *backend) {
 		c := quick
-		c.AttemptTimeout = 150 * time.Millisecond
+		c.AttemptTimeout = 500 * time.Millisecond
 		b := start(hang, hang, status(200))
 		if got := do(t, b.client(c), "GET", b.URL, nil); got != "200 this is 200" {
 			t.Errorf("got %q", got)
