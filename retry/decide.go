@@ -74,7 +74,7 @@ func (c *call) final(err error) bool {
 // well.
 func (c *call) answered(err error) bool {
 	status, ok := err.(*StatusError)
-	return ok && c.req != nil && !httpx.Failure(status.StatusCode) && !status.NoRetry
+	return ok && c.req != nil && !httpx.Failure(status.StatusCode) && !(status.NoRetry && httpx.Retryable(status.StatusCode))
 }
 
 // verdict says why a call that has failed number times is not retried, as far as that hangs on the failure alone;
