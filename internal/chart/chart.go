@@ -1,0 +1,160 @@
+// Package chart draws lines: on a terminal, and as an SVG for a page or a report. It is for holdfast's own demo and
+// experiments, and a module of its own so that the libraries it draws with reach no user of holdfast.
+//
+//	goodput := chart.Lines{
+//		Title:  "Goodput at three times the capacity",
+//		XLabel: "seconds",
+//		YLabel: "answers in time, a second",
+//		Series: []chart.Series{
+//			{Name: "bare", X: seconds, Y: bare},
+//			{Name: "with a bulkhead", X: seconds, Y: held},
+//		},
+//	}
+//	err := goodput.Terminal(os.Stdout, 80)
+//	err = goodput.SVG(file)
+//
+// Both forms have the same axes. They begin and end at a tick, and a linear Y axis has zero on it, so that a line
+// twice as high is twice as much.
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Lines is a chart of one or more lines. It is not changed by being drawn.
+type Lines struct {
+	Title          string
+	XLabel, YLabel string
+
+	// Series are drawn in their order, later ones over earlier ones: one at least, and as many as there are marks to
+	// tell them apart, six.
+	Series []Series
+
+	// LogX and LogY make an axis logarithmic, in powers of ten. All its values must be above zero.
+	LogX, LogY bool
+}
+
+// Series is one line.
+type Series struct {
+	Name string // in the legend
+
+	// X and Y are the points, joined by straight lines: two at least, as many X as Y, X never falling.
+	X, Y []float64
+}
+
+// most bounds the values, so that no sum or difference of two is infinite.
+const most = 1e100
+
+// check returns all that is wrong with l, a line for each fault, or nil.
+func (l Lines) check() error {
+	f := &faults{}
+	f.text("Title", l.Title)
+	f.text("XLabel", l.XLabel)
+	f.text("YLabel", l.YLabel)
+	if n := len(l.Series); n == 0 || n > len(looks) {
+		f.add("Series: %d: want 1 to %d", n, len(looks))
+	}
+	for i, s := range l.Series {
+		name := fmt.Sprintf("Series[%d]", i)
+		f.text(name+".Name", s.Name)
+		if len(s.X) != len(s.Y) {
+			f.add("%s: %d X and %d Y: want as many of one as of the other", name, len(s.X), len(s.Y))
+		}
+		if n := min(len(s.X), len(s.Y)); n < 2 {
+			f.add("%s: %s: nothing to draw: want 2 or more", name, points(n))
+		}
+		f.values(name+".X", s.X, l.LogX)
+		f.values(name+".Y", s.Y, l.LogY)
+		f.rising(name+".X", s.X)
+	}
+	if len(f.errs) == 0 {
+		if from, to := l.extent(Series.xs); flat(from, to) {
+			f.add("X: all of it at %g: nothing to draw: want some distance", from)
+		}
+	}
+	return errors.Join(f.errs...)
+}
+
+func (s Series) xs() []float64 { return s.X }
+func (s Series) ys() []float64 { return s.Y }
+
+// extent is the least and the greatest of all values, of X or of Y.
+func (l Lines) extent(values func(Series) []float64) (from, to float64) {
+	from, to = math.Inf(1), math.Inf(-1)
+	for _, s := range l.Series {
+		for _, v := range values(s) {
+			from, to = min(from, v), max(to, v)
+		}
+	}
+	return from, to
+}
+
+// axes are those of both forms. l has passed check.
+func (l Lines) axes() (x, y axis) {
+	from, to := l.extent(Series.xs)
+	x = axisOver(from, to, l.LogX, 8)
+	from, to = l.extent(Series.ys)
+	if !l.LogY {
+		from, to = min(from, 0), max(to, 0)
+	}
+	return x, axisOver(from, to, l.LogY, 5)
+}
+
+// faults gathers all that is wrong with a chart.
+type faults struct{ errs []error }
+
+func (f *faults) add(format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("chart: "+format, args...))
+}
+
+// text wants what fits in a line of a terminal and in XML.
+func (f *faults) text(name, s string) {
+	bad := func(r rune) bool { return unicode.IsControl(r) || r == '\uFFFE' || r == '\uFFFF' }
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, bad) {
+		f.add("%s: %q: want one line of text", name, s)
+	}
+}
+
+// values reports the first bad value and how many there are: a line for each could be a thousand.
+func (f *faults) values(name string, values []float64, log bool) {
+	want, bad := fmt.Sprintf("numbers from %g to %g", -most, most), func(v float64) bool { return !(math.Abs(v) <= most) }
+	if log {
+		want, bad = fmt.Sprintf("numbers from %g to %g on a logarithmic axis", 1/most, most),
+			func(v float64) bool { return !(1/most <= v && v <= most) }
+	}
+	f.first(name, values, want, func(i int) bool { return bad(values[i]) })
+}
+
+func (f *faults) rising(name string, values []float64) {
+	f.first(name, values, "values that never fall", func(i int) bool { return i > 0 && values[i] < values[i-1] })
+}
+
+func (f *faults) first(name string, values []float64, want string, bad func(i int) bool) {
+	first, n := -1, 0
+	for i := range values {
+		if bad(i) {
+			if n++; n == 1 {
+				first = i
+			}
+		}
+	}
+	switch n {
+	case 0:
+	case 1:
+		f.add("%s[%d]: %g: want %s", name, first, values[first], want)
+	default:
+		f.add("%s[%d]: %g, the first of %d such: want %s", name, first, values[first], n, want)
+	}
+}
+
+func points(n int) string {
+	if n == 1 {
+		return "1 point"
+	}
+	return fmt.Sprintf("%d points", n)
+}
