@@ -35,6 +35,9 @@ type Lines struct {
 	// tell them apart, six.
 	Series []Series
 
+	// Spans are stretches of the X axis that are marked: an outage, an overload. None is fine.
+	Spans []Span
+
 	// LogX and LogY make an axis logarithmic, in powers of ten. All its values must be above zero.
 	LogX, LogY bool
 }
@@ -45,6 +48,12 @@ type Series struct {
 
 	// X and Y are the points, joined by straight lines: two at least, as many X as Y, X never falling.
 	X, Y []float64
+}
+
+// Span is a stretch of the X axis.
+type Span struct {
+	Name     string // in the legend
+	From, To float64
 }
 
 // most bounds the values, so that no sum or difference of two is infinite.
@@ -72,6 +81,15 @@ func (l Lines) check() error {
 		f.values(name+".Y", s.Y, l.LogY)
 		f.rising(name+".X", s.X)
 	}
+	for i, s := range l.Spans {
+		name := fmt.Sprintf("Spans[%d]", i)
+		f.text(name+".Name", s.Name)
+		if want, bad := badValue(l.LogX); bad(s.From) || bad(s.To) {
+			f.add("%s: from %g to %g: want %s", name, s.From, s.To, want)
+		} else if s.To < s.From {
+			f.add("%s: from %g to %g: want an end that is not before its start", name, s.From, s.To)
+		}
+	}
 	if len(f.errs) == 0 {
 		if from, to := l.extent(Series.xs); flat(from, to) {
 			f.add("X: all of it at %g: nothing to draw: want some distance", from)
@@ -97,6 +115,9 @@ func (l Lines) extent(values func(Series) []float64) (from, to float64) {
 // axes are those of both forms. l has passed check.
 func (l Lines) axes() (x, y axis) {
 	from, to := l.extent(Series.xs)
+	for _, s := range l.Spans {
+		from, to = min(from, s.From), max(to, s.To)
+	}
 	x = axisOver(from, to, l.LogX, 8)
 	from, to = l.extent(Series.ys)
 	if !l.LogY {
@@ -120,13 +141,17 @@ func (f *faults) text(name, s string) {
 	}
 }
 
-// values reports the first bad value and how many there are: a line for each could be a thousand.
-func (f *faults) values(name string, values []float64, log bool) {
-	want, bad := fmt.Sprintf("numbers from %g to %g", -most, most), func(v float64) bool { return !(math.Abs(v) <= most) }
+// badValue says what no axis can hold, and what is wanted of it.
+func badValue(log bool) (want string, bad func(float64) bool) {
 	if log {
-		want, bad = fmt.Sprintf("numbers from %g to %g on a logarithmic axis", 1/most, most),
+		return fmt.Sprintf("numbers from %g to %g on a logarithmic axis", 1/most, most),
 			func(v float64) bool { return !(1/most <= v && v <= most) }
 	}
+	return fmt.Sprintf("numbers from %g to %g", -most, most), func(v float64) bool { return !(math.Abs(v) <= most) }
+}
+
+func (f *faults) values(name string, values []float64, log bool) {
+	want, bad := badValue(log)
 	f.first(name, values, want, func(i int) bool { return bad(values[i]) })
 }
 
@@ -134,21 +159,20 @@ func (f *faults) rising(name string, values []float64) {
 	f.first(name, values, "values that never fall", func(i int) bool { return i > 0 && values[i] < values[i-1] })
 }
 
+// first reports the first bad value and how many there are: a line for each could be a thousand.
 func (f *faults) first(name string, values []float64, want string, bad func(i int) bool) {
-	first, n := -1, 0
+	var found []int
 	for i := range values {
 		if bad(i) {
-			if n++; n == 1 {
-				first = i
-			}
+			found = append(found, i)
 		}
 	}
-	switch n {
+	switch n := len(found); n {
 	case 0:
 	case 1:
-		f.add("%s[%d]: %g: want %s", name, first, values[first], want)
+		f.add("%s[%d]: %g: want %s", name, found[0], values[found[0]], want)
 	default:
-		f.add("%s[%d]: %g, the first of %d such: want %s", name, first, values[first], n, want)
+		f.add("%s[%d]: %g, the first of %d such: want %s", name, found[0], values[found[0]], n, want)
 	}
 }
 

@@ -19,6 +19,7 @@ func goodput() chart.Lines {
 			{Name: "bare", X: []float64{0, 3, 4, 7, 10}, Y: []float64{280, 280, 0, 0, 280}},
 			{Name: "with a bulkhead", X: []float64{0, 3, 4, 7, 10}, Y: []float64{280, 280, 390, 390, 280}},
 		},
+		Spans: []chart.Span{{Name: "overload", From: 3, To: 7}},
 	}
 }
 
@@ -94,6 +95,18 @@ func TestFaults(t *testing.T) {
 				`chart: Series[0].Name: "\ufffe": want one line of text`,
 				"chart: Series[0]: 1 point: nothing to draw: want 2 or more",
 				"chart: Series[0].X[0]: -Inf: want numbers from -1e+100 to 1e+100",
+			},
+		},
+		{
+			"spans",
+			chart.Lines{
+				Series: []chart.Series{{X: []float64{1, 2}, Y: []float64{0, 0}}},
+				Spans:  []chart.Span{{"\n", math.NaN(), 0}, {"", 1, 0}, {"", 1, 1}},
+			},
+			[]string{
+				`chart: Spans[0].Name: "\n": want one line of text`,
+				"chart: Spans[0]: from NaN to 0: want numbers from -1e+100 to 1e+100",
+				"chart: Spans[1]: from 1 to 0: want an end that is not before its start",
 			},
 		},
 	}

@@ -54,7 +54,7 @@ func (l Lines) SVG(w io.Writer) error {
 	return err
 }
 
-// picture is the plot, and a legend for each line.
+// picture is the plot, and the lines of its legend.
 func (l Lines) picture() (*plot.Plot, []plot.Legend, error) {
 	x, y := l.axes()
 	p := plot.New()
@@ -64,24 +64,48 @@ func (l Lines) picture() (*plot.Plot, []plot.Legend, error) {
 	x.give(&p.X)
 	y.give(&p.Y)
 
+	var lines, bands []plot.Legend // the first drawn is the lowest: bands, grid, lines
+	for _, s := range l.Spans {
+		band, err := s.band(x)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.Add(band)
+		bands = append(bands, entry(s.Name, band))
+	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = gray(0xD0), gray(0xD0)
 	p.Add(grid)
-	var entries []plot.Legend
 	for i, s := range l.Series {
 		line, err := s.line(x, y, looks[i])
 		if err != nil {
 			return nil, nil, err
 		}
 		p.Add(line)
-		entry := plot.NewLegend()
-		entry.TextStyle = sans(12)
-		entry.TextStyle.XAlign, entry.TextStyle.YAlign = draw.XLeft, draw.YBottom // as it reckons with
-		entry.Left, entry.ThumbnailWidth, entry.Padding = true, 40, gap
-		entry.Add(s.Name, line)
-		entries = append(entries, entry)
+		lines = append(lines, entry(s.Name, line))
 	}
-	return p, entries, nil
+	return p, append(lines, bands...), nil
+}
+
+// entry is a line of the legend, drawn by itself: with several in one the library leaves no choice of their distance.
+func entry(name string, sample plot.Thumbnailer) plot.Legend {
+	legend := plot.NewLegend()
+	legend.TextStyle = sans(12)
+	legend.TextStyle.XAlign, legend.TextStyle.YAlign = draw.XLeft, draw.YBottom // as it reckons with
+	legend.Left, legend.ThumbnailWidth = true, 40
+	legend.Add(name, sample)
+	return legend
+}
+
+// band is s from the bottom to the top.
+func (s Span) band(x axis) (*plotter.Polygon, error) {
+	from, to := x.place(s.From), x.place(s.To)
+	band, err := plotter.NewPolygon(plotter.XYs{{X: from, Y: 0}, {X: to, Y: 0}, {X: to, Y: 1}, {X: from, Y: 1}})
+	if err != nil {
+		return nil, fmt.Errorf("chart: %w", err)
+	}
+	band.Color, band.LineStyle.Width = gray(0xEC), 0
+	return band, nil
 }
 
 // line is s by its places on the axes.
@@ -141,10 +165,13 @@ func (l Lines) accessible(svg string) string {
 // description says in words what is drawn.
 func (l Lines) description() string {
 	x, y := l.axes()
-	names := make([]string, len(l.Series))
-	for i, s := range l.Series {
-		names[i] = s.Name
+	var lines, spans []string
+	for _, s := range l.Series {
+		lines = append(lines, s.Name)
 	}
-	return fmt.Sprintf("Lines: %s. Across: %s, from %s to %s. Upwards: %s, from %s to %s.",
-		strings.Join(names, "; "), l.XLabel, x.label(0), x.label(x.steps), l.YLabel, y.label(0), y.label(y.steps))
+	for _, s := range l.Spans {
+		spans = append(spans, fmt.Sprintf(" Marked: %s, from %g to %g.", s.Name, s.From, s.To))
+	}
+	return fmt.Sprintf("Lines: %s. Across: %s, from %s to %s. Upwards: %s, from %s to %s.%s", strings.Join(lines, "; "),
+		l.XLabel, x.label(0), x.label(x.steps), l.YLabel, y.label(0), y.label(y.steps), strings.Join(spans, ""))
 }

@@ -60,7 +60,8 @@ func TestSVG(t *testing.T) {
 	if root.attr("role") != "img" || root.Children[0].XMLName.Local != "title" || root.Children[0].Text != "Goodput & <capacity>" {
 		t.Errorf("for those who do not see it: role %q, first %+v", root.attr("role"), root.Children[0])
 	}
-	const desc = "Lines: bare; with a bulkhead. Across: seconds, from 0 to 10. Upwards: answers in time, a second, from 0 to 400."
+	const desc = "Lines: bare; with a bulkhead. Across: seconds, from 0 to 10. " +
+		"Upwards: answers in time, a second, from 0 to 400. Marked: overload, from 3 to 7."
 	if got := root.all("desc"); len(got) != 1 || got[0].Text != desc {
 		t.Errorf("the description: %+v", got)
 	}
@@ -71,13 +72,30 @@ func TestSVG(t *testing.T) {
 			t.Errorf("%q: %s", e.Text, e.attr("style"))
 		}
 	}
-	for _, want := range []string{"Goodput & <capacity>", "seconds", "answers in time, a second", "bare", "with a bulkhead", "10", "400"} {
+	for _, want := range []string{"Goodput & <capacity>", "seconds", "answers in time, a second", "bare", "with a bulkhead", "overload", "10", "400"} {
 		if !slices.Contains(words, want) {
 			t.Errorf("no %q among %q", want, words)
 		}
 	}
 	if background := root.all("path")[0]; background.attr("style") != "fill:#FFFFFF" || background.attr("d") != whole(root) {
 		t.Errorf("the background: %+v", background)
+	}
+}
+
+// TestSVGSpans: a span is where it is on the axis, as high as the grid, and below the lines.
+func TestSVGSpans(t *testing.T) {
+	root, _ := drawn(t, goodput())
+	line := pointsOf(t, linesOf(root)[0])
+	bottom, top := heights(t, root)
+	paths := root.all("path")
+	at := slices.IndexFunc(paths, func(e element) bool { return e.attr("style") == "fill:#ECECEC" })
+	if at < 0 || at > slices.IndexFunc(paths, func(e element) bool { return strings.Contains(e.attr("style"), "stroke-width:2") }) {
+		t.Fatalf("it is path %d: want one before the lines", at)
+	}
+	left, right := line[1][0], line[3][0] // 3 and 7 seconds
+	want := fmt.Sprint([][2]float64{{left, bottom}, {right, bottom}, {right, top}, {left, top}})
+	if got := fmt.Sprint(pointsOf(t, paths[at])[:4]); got != want {
+		t.Errorf("at %s, want %s", got, want)
 	}
 }
 

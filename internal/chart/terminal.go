@@ -38,13 +38,12 @@ func (l Lines) Terminal(w io.Writer, width int) error {
 		fmt.Fprintf(&out, "  %s\n", l.YLabel)
 	}
 	out.WriteString(l.plot(width))
-	out.WriteString("\n")
 	out.WriteString(l.legend(width))
 	_, err := io.WriteString(w, out.String())
 	return err
 }
 
-// plot is the part between the texts, without the end of its last line.
+// plot is the lines, the axes and the spans.
 func (l Lines) plot(width int) string {
 	x, y := l.axes()
 	perStep := max(rows/y.steps, 1)
@@ -68,7 +67,7 @@ func (l Lines) plot(width int) string {
 		}
 		marks[i] = asciigraph.CreateCharSet(looks[i].mark)
 	}
-	return asciigraph.PlotMany(data,
+	lines := asciigraph.PlotMany(data,
 		asciigraph.Height(height),
 		asciigraph.LowerBound(0),
 		asciigraph.UpperBound(float64(height)),
@@ -84,6 +83,24 @@ func (l Lines) plot(width int) string {
 		asciigraph.XAxisValueFormatter(func(tick float64) string { return x.label(int(math.Round(tick))) }),
 		asciigraph.SeriesChars(marks...),
 	)
+	if len(l.Spans) > 0 {
+		lines += "\n" + strings.Repeat(" ", widest+offset) + l.spans(x, columns)
+	}
+	return lines + "\n"
+}
+
+const spanMark = "="
+
+// spans is the row below the axis.
+func (l Lines) spans(x axis, columns int) string {
+	row := strings.Split(strings.Repeat(" ", columns), "")
+	for _, s := range l.Spans {
+		column := func(v float64) int { return int(math.Round(x.place(v) * float64(columns-1))) }
+		for i := column(s.From); i <= column(s.To); i++ {
+			row[i] = spanMark
+		}
+	}
+	return strings.TrimRight(strings.Join(row, ""), " ")
 }
 
 // sampled is where the line is in each column, from 0 at the bottom to 1 at the top; NaN where there is no line.
@@ -119,9 +136,12 @@ func (l Lines) legend(width int) string {
 		fmt.Fprintf(&out, "%*s\n", width, l.XLabel)
 	}
 	out.WriteString("\n")
+	entry := func(mark, name string) { fmt.Fprintf(&out, "  %s  %s\n", strings.Repeat(mark, 3), name) }
 	for i, s := range l.Series {
-		mark := strings.Repeat(looks[i].mark, 3)
-		fmt.Fprintf(&out, "  %s  %s\n", mark, s.Name)
+		entry(looks[i].mark, s.Name)
+	}
+	for _, s := range l.Spans {
+		entry(spanMark, s.Name)
 	}
 	return out.String()
 }
