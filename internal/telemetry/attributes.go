@@ -1,6 +1,10 @@
 package telemetry
 
-import "go.opentelemetry.io/otel/attribute"
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+)
 
 // The attributes. Their values come from small closed sets: never an attempt number on a metric, a URL or the
 // text of an error.
@@ -14,6 +18,7 @@ const (
 	attemptDelay    = attribute.Key("holdfast.attempt.delay") // seconds
 	attemptOutcome  = attribute.Key("holdfast.attempt.outcome")
 	breakerState    = attribute.Key("holdfast.breaker.state")
+	waitDuration    = attribute.Key("holdfast.bulkhead.wait_duration") // seconds
 	rejectReason    = attribute.Key("holdfast.reject.reason")
 	suppressReason  = attribute.Key("holdfast.suppress.reason")
 	errorType       = attribute.Key("error.type")
@@ -31,6 +36,9 @@ func BreakerState(state string) attribute.KeyValue { return breakerState.String(
 
 // RejectReason is why a call was refused.
 func RejectReason(reason string) attribute.KeyValue { return rejectReason.String(reason) }
+
+// Waited is how long a call waited for a place.
+func Waited(d time.Duration) attribute.KeyValue { return waitDuration.Float64(d.Seconds()) }
 
 // SuppressReason is why a retry was not made.
 func SuppressReason(reason string) attribute.KeyValue { return suppressReason.String(reason) }

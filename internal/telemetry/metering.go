@@ -37,6 +37,7 @@ type metering struct {
 type binding struct {
 	identity
 	duration     metric.Float64Histogram // nil: nothing installed, or not made yet
+	waited       metric.Float64Histogram // likewise
 	registration metric.Registration     // nil: likewise
 	moving       *patience               // nil: all is made
 }
@@ -90,6 +91,29 @@ func (m *metering) provider() metric.MeterProvider {
 
 // histogram returns the instrument for call durations, or nil if nobody wants them.
 func (m *metering) histogram(ctx context.Context) metric.Float64Histogram {
+	if b := m.installed(); b != nil {
+		return wanted(ctx, b.duration)
+	}
+	return nil
+}
+
+// waits is histogram for the time that calls waited.
+func (m *metering) waits(ctx context.Context) metric.Float64Histogram {
+	if b := m.installed(); b != nil {
+		return wanted(ctx, b.waited)
+	}
+	return nil
+}
+
+func wanted(ctx context.Context, h metric.Float64Histogram) metric.Float64Histogram {
+	if h == nil || !h.Enabled(ctx) {
+		return nil
+	}
+	return h
+}
+
+// installed returns what was made with the provider of the moment; nil if there is none, or nothing is made yet.
+func (m *metering) installed() *binding {
 	b := m.bound.Load()
 	if m.given == nil {
 		provider := otel.GetMeterProvider()
@@ -100,10 +124,7 @@ func (m *metering) histogram(ctx context.Context) metric.Float64Histogram {
 			b = m.rebind()
 		}
 	}
-	if b == nil || b.duration == nil || !b.duration.Enabled(ctx) {
-		return nil
-	}
-	return b.duration
+	return b
 }
 
 // rebind has the instruments made with the provider of the moment, unless that has been done. It returns nil if they
@@ -127,7 +148,7 @@ func (m *metering) rebind() *binding {
 	}
 	meter := meterOf(provider)
 	if old.reportsTo(meter) {
-		b := &binding{identity: identify(provider), duration: old.duration, registration: old.registration}
+		b := &binding{identity: identify(provider), duration: old.duration, waited: old.waited, registration: old.registration}
 		m.bound.CompareAndSwap(old, b) // else somebody else has done so, or a move has begun
 		return b
 	}
@@ -213,7 +234,7 @@ func (b *binding) register(meter metric.Meter, m *metering) {
 	if err != nil {
 		otel.Handle(err)
 	}
-	b.duration = in.duration
+	b.duration, b.waited = in.duration, in.waited
 	self := weak.Make(m)
 	b.registration, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		if m := self.Value(); m != nil {

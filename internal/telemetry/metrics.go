@@ -18,6 +18,10 @@ const (
 	BreakerStatus                     // 0 or 1 for each breaker.state (a keyed policy: how many are in it)
 	BreakerTransitions                // counter by the new breaker.state
 	BreakerFailureRatio               // gauge, 0 to 1
+	BulkheadUsage                     // up-down: calls that have a place
+	BulkheadLimit                     // up-down: places
+	BulkheadQueueUsage                // up-down: calls that wait
+	BulkheadQueueLimit                // up-down: calls that may wait
 	metricCount
 )
 
@@ -42,6 +46,10 @@ var table = [metricCount]struct {
 	BreakerStatus:       {"holdfast.breaker.status", "1", "1 for the state the breaker is in, 0 for the others.", upDownCounter, false},
 	BreakerTransitions:  {"holdfast.breaker.transitions", "{transition}", "Changes of state, by the new state.", counter, false},
 	BreakerFailureRatio: {"holdfast.breaker.failure_ratio", "1", "Share of failures in the rolling window.", gauge, false},
+	BulkheadUsage:       {"holdfast.bulkhead.usage", "{call}", "Calls that have a place.", upDownCounter, false},
+	BulkheadLimit:       {"holdfast.bulkhead.limit", "{call}", "Calls that may have a place at a time.", upDownCounter, false},
+	BulkheadQueueUsage:  {"holdfast.bulkhead.queue.usage", "{call}", "Calls that wait for a place.", upDownCounter, false},
+	BulkheadQueueLimit:  {"holdfast.bulkhead.queue.limit", "{call}", "Calls that may wait for a place.", upDownCounter, false},
 }
 
 // durationBounds are the buckets that the HTTP conventions of OpenTelemetry advise for seconds.
@@ -50,6 +58,7 @@ var durationBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 
 // instruments are the metrics made with one meter.
 type instruments struct {
 	duration metric.Float64Histogram
+	waited   metric.Float64Histogram
 	ints     [metricCount]metric.Int64Observable
 	floats   [metricCount]metric.Float64Observable
 }
@@ -80,13 +89,16 @@ func newInstruments(m metric.Meter) (*instruments, []metric.Observable, error) {
 		}
 		all = append(all, observable)
 	}
-	var err error
-	in.duration, err = m.Float64Histogram("holdfast.call.duration", metric.WithUnit("s"),
-		metric.WithDescription("Time from the call to its result, waiting included."),
-		metric.WithExplicitBucketBoundaries(durationBounds...))
-	if err != nil {
-		in.duration = nil
-		errs = append(errs, err)
+	histogram := func(name, about string) metric.Float64Histogram {
+		h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(about),
+			metric.WithExplicitBucketBoundaries(durationBounds...))
+		if err != nil {
+			errs = append(errs, err)
+			return nil
+		}
+		return h
 	}
+	in.duration = histogram("holdfast.call.duration", "Time from the call to its result, waiting included.")
+	in.waited = histogram("holdfast.bulkhead.wait.duration", "Time that a call waited for a place, of calls that waited.")
 	return in, all, errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -48,6 +49,7 @@ type prepared struct {
 	typed         []attribute.KeyValue // policy.name, policy.type
 	spanOptions   []trace.SpanStartOption
 	succeeded     []metric.RecordOption
+	waited        []metric.RecordOption
 	failed        atomic.Pointer[ending] // the last one
 }
 
@@ -69,6 +71,7 @@ func (s *Scope) prepared() *prepared {
 		spanOptions: []trace.SpanStartOption{trace.WithAttributes(name, typ)},
 		succeeded: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(
 			name, typ, callOutcome.String(Success.String())))},
+		waited: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(name))},
 	}
 	s.made.Store(p) // two may do so at once: they are alike
 	return p
@@ -115,6 +118,16 @@ func (s *Scope) Active(ctx context.Context) bool {
 
 // Timed reports whether call durations are wanted.
 func (s *Scope) Timed(ctx context.Context) bool { return s.metering.histogram(ctx) != nil }
+
+// RecordWait records that a call waited for d before it had a place, or was refused one.
+func (s *Scope) RecordWait(ctx context.Context, d time.Duration) {
+	if s.global && nothingInstalled() {
+		return
+	}
+	if h := s.metering.waits(ctx); h != nil {
+		h.Record(ctx, d.Seconds(), s.prepared().waited...)
+	}
+}
 
 // Name is the name of the policy, or of the set that it is in.
 func (s *Scope) Name() string { return s.name }

@@ -1,0 +1,219 @@
+package bulkhead
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+)
+
+// place is what a call holds while it runs.
+type place struct {
+	slot  *slot
+	word  uint64        // the slot's
+	start time.Duration // since when it has it; 0: not timed
+	total *slot         // in the total of a Keyed
+}
+
+// wait is what a call went through to have its place.
+type wait struct {
+	queued bool
+	waited time.Duration
+}
+
+// enter goes on from the slot that take found, or found not: it takes a place, and in a Keyed one of the total's too, and
+// waits for them if it may.
+func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
+	if p.slot != nil && b.plain {
+		if sampled(p.word) {
+			p.start = b.set.now()
+		}
+		return nil
+	}
+	refusal := b.enterOwn(ctx, p, w, mayWait)
+	if refusal == nil && b.total != nil {
+		refusal = b.enterTotal(ctx, p, w, mayWait)
+	}
+	if w.queued {
+		b.set.scope.RecordWait(ctx, w.waited)
+	}
+	if refusal != nil {
+		b.count(refusal)
+	}
+	return refusal
+}
+
+// enterTotal is for a call that has a place of its key's.
+func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
+	var inTotal place
+	inTotal.slot, inTotal.word = b.total.slots.take()
+	refusal := b.total.enterOwn(ctx, &inTotal, w, mayWait)
+	if refusal == nil {
+		p.total, p.start = inTotal.slot, max(p.start, inTotal.start)
+		return nil
+	}
+	p.slot.giveBackUnused(p.word)
+	reason := refusal.Reason
+	if reason == ReasonFull || reason == ReasonQueue {
+		reason = ReasonTotal
+	}
+	if !w.queued {
+		return b.refusal(reason)
+	}
+	return &FullError{Name: b.name, Reason: reason, Waited: w.waited, Cause: refusal.Cause, b: b.total}
+}
+
+// enterOwn goes on from what take came to.
+func (b *Bulkhead) enterOwn(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
+	if p.slot != nil {
+		if b.meter != nil && !b.meter.allow() {
+			p.slot.giveBackUnused(p.word)
+			return b.enterSlowly(ctx, p, w, mayWait)
+		}
+		if b.finder != nil || sampled(p.word) {
+			p.start = b.set.now()
+		}
+		return nil
+	}
+	switch mode := b.slots.mode.Load(); {
+	case mode == full && (b.set.queue == 0 || !mayWait), mode == waiting && !mayWait && b.meter == nil:
+		b.press()
+		return b.refusal(ReasonFull)
+	}
+	return b.enterSlowly(ctx, p, w, mayWait)
+}
+
+// enterSlowly is for calls that found no place at once. Whether there is really none is known only under the mutex.
+func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWait bool) *FullError {
+	// The user's code, which a context may be, comes first: no lock is held, and nothing to be given back.
+	class := PriorityFrom(ctx).class()
+	done := ctx.Done()
+	end, bounded := ctx.Deadline()
+
+	b.mu.Lock()
+	now := b.set.now()
+	b.closeLocked()
+	reason, ok := b.scarceLocked()
+	if ok {
+		p.slot, p.start = b.grantLocked(), now
+		b.settleLocked()
+		b.mu.Unlock()
+		p.word = p.slot.word.Load()
+		return nil
+	}
+	if reason == ReasonFull {
+		b.press()
+	}
+	w := &waiter{class: class, since: now}
+	if bounded {
+		w.deadline = max(now+time.Until(end), 1)
+	}
+	if mayWait {
+		reason, ok = b.joinLocked(w, reason)
+	}
+	b.settleLocked()
+	b.mu.Unlock()
+	if !ok {
+		return b.refusal(reason)
+	}
+	return b.await(ctx, done, w, p, waits)
+}
+
+// scarceLocked says what there is none of, or that there is all that a call needs.
+func (b *Bulkhead) scarceLocked() (Reason, bool) {
+	switch {
+	case b.freeLocked() <= 0:
+		return ReasonFull, false
+	case b.queue.len > 0, b.meter != nil && !b.meter.allow(): // those in the queue do not wait for a place, then
+		return ReasonRate, false
+	}
+	return 0, true
+}
+
+// joinLocked puts w into the queue, unless waiting would be in vain.
+func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
+	newestFirst := b.standing(w.since)
+	if reason, hopeless := b.hopeless(w, newestFirst); hopeless {
+		return reason, false
+	}
+	switch last := b.queue.back(newestFirst); {
+	case b.queue.len < b.queue.max:
+	case last == nil: // there is no queue
+		return scarce, false
+	case last.class < w.class:
+		b.answerLocked(last, w.since, ReasonPriority)
+	case last.class == w.class && newestFirst:
+		b.answerLocked(last, w.since, ReasonOverload)
+	default:
+		return ReasonQueue, false
+	}
+	w.answered = make(chan struct{}, 1)
+	b.queue.add(w)
+	if scarce == ReasonRate {
+		b.serveLocked(w.since) // sees to it that somebody looks when there is a token
+	}
+	return 0, true
+}
+
+// await waits for the answer. The caller's context and MaxWait end it.
+func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p *place, waits *wait) *FullError {
+	if done == nil && b.set.maxWait == 0 {
+		<-w.answered // half the price of a select
+	} else {
+		b.awaitOneOf(done, w, b.set.maxWait-waits.waited)
+	}
+	waits.queued, waits.waited = true, waits.waited+w.at-w.since
+	if w.answer == granted {
+		if p.slot, p.word = w.slot, w.slot.word.Load(); b.finder != nil || sampledWait(p.word) {
+			p.start = w.at
+		}
+	}
+	switch ended := ctx.Err() != nil; {
+	case ended:
+		if w.answer == granted {
+			p.slot.giveBackUnused(p.word) // it came too late
+		}
+		return &FullError{Name: b.name, Reason: ReasonEnded, Waited: waits.waited, Cause: cause.Of("", ctx), b: b}
+	case w.answer != granted:
+		return &FullError{Name: b.name, Reason: w.answer, Waited: waits.waited, b: b}
+	}
+	return nil
+}
+
+// awaitOneOf returns when w is answered, of itself or because done or MaxWait came first.
+func (b *Bulkhead) awaitOneOf(done <-chan struct{}, w *waiter, left time.Duration) {
+	var late <-chan time.Time
+	if b.set.maxWait > 0 {
+		timer := time.NewTimer(left)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-w.answered:
+	case <-late:
+		b.leave(w, ReasonMaxWait)
+	case <-done:
+		b.leave(w, ReasonEnded)
+	}
+}
+
+// leave takes w out of the queue, unless it has been answered already.
+func (b *Bulkhead) leave(w *waiter, r Reason) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.queued {
+		b.answerLocked(w, b.set.now(), r)
+		b.settleLocked()
+	}
+}
+
+// answerLocked answers a waiter and takes it out of the queue.
+func (b *Bulkhead) answerLocked(w *waiter, now time.Duration, answer Reason) {
+	b.queue.remove(w)
+	w.at, w.answer = now, answer
+	if b.waits == nil {
+		b.waits = new(waits)
+	}
+	b.waits.add(now, now-w.since)
+	w.answered <- struct{}{}
+}

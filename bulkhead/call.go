@@ -1,0 +1,212 @@
+package bulkhead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/stripe"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// call is the state of one call through a bulkhead. It lives on the caller's stack.
+type call struct {
+	b     *Bulkhead
+	ctx   context.Context // the caller's, under the policy's span
+	place place
+	wait  wait
+	open  bool            // it has its place
+	tel   *telemetry.Call // nil: nobody looks
+}
+
+// begin asks for a place.
+func (c *call) begin(ctx context.Context, b *Bulkhead, nilFunc bool) error {
+	if nilFunc {
+		return fmt.Errorf("%s: %w", b.label(), errNilFunc)
+	}
+	if ctx.Err() != nil {
+		b.tally.ignored.Add()
+		return cause.Of(b.label(), ctx)
+	}
+	c.b, c.ctx = b, ctx
+	if b.set.scope.Active(ctx) {
+		c.ctx, c.tel = b.set.scope.StartPolicy(ctx, b.set.spans)
+	}
+	c.place.slot, c.place.word = b.slots.take()
+	refusal := b.enter(c.ctx, &c.place, &c.wait, true)
+	c.open = refusal == nil
+	if c.tel != nil {
+		c.observe(ctx, refusal)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// observe tells of the wait, and of the refusal if it is one.
+func (c *call) observe(caller context.Context, refusal *FullError) {
+	if c.wait.queued && c.tel.Recording() {
+		c.tel.SetAttributes(telemetry.Waited(c.wait.waited))
+	}
+	switch {
+	case refusal == nil:
+	case refusal.Cause == nil:
+		if c.tel.Recording() {
+			c.tel.SetAttributes(telemetry.RejectReason(refusal.Reason.String()))
+		}
+		c.tel.End(caller, telemetry.Refused, refusal, 0)
+	case refusal.Timeout():
+		c.tel.End(caller, telemetry.Timeout, refusal, 0)
+	default:
+		c.tel.End(caller, telemetry.Canceled, refusal, 0)
+	}
+}
+
+// end gives the place back.
+func (c *call) end(err error) {
+	if err == nil && c.tel == nil && c.place.plain() {
+		c.open = false
+		c.place.slot.giveBack(c.place.word)
+		return
+	}
+	o := c.judge(err) // the error's methods may panic: the place is still held
+	c.settle(o, err)
+}
+
+// abort records that the function panicked or ended its goroutine.
+func (c *call) abort() { c.settle(failed, telemetry.ErrAborted) }
+
+func (c *call) settle(o outcome, err error) {
+	c.open = false
+	defer c.tel.End(c.ctx, o.spoken(err), err, 0)
+	c.place.vacate()
+	c.b.learn(&c.place, 0, o, err)
+}
+
+func (c *call) judge(err error) outcome {
+	if err == nil {
+		return succeeded
+	}
+	if ended := c.ctx.Err(); ended != nil && errors.Is(ended, context.Canceled) {
+		return ignored // whatever it returned: the caller wanted no result
+	}
+	return judge(err)
+}
+
+// outcome is what became of a call that had a place.
+type outcome uint8
+
+const (
+	succeeded outcome = iota
+	failed
+	ignored // it says nothing about the dependency
+)
+
+// judge judges by the error alone: cancelled, and refused by somebody below, say nothing.
+func judge(err error) outcome {
+	switch {
+	case err == nil:
+		return succeeded
+	case errors.Is(err, context.Canceled), failure.Refused(err):
+		return ignored
+	default:
+		return failed
+	}
+}
+
+// spoken is the outcome in the words of telemetry.
+func (o outcome) spoken(err error) telemetry.Outcome {
+	switch {
+	case o == succeeded:
+		return telemetry.Success
+	case o == failed:
+		return telemetry.Failure
+	case errors.Is(err, context.Canceled):
+		return telemetry.Canceled
+	default:
+		return telemetry.Ignored
+	}
+}
+
+// plain reports whether there is nothing to be learned from a success, and no place but b's own.
+func (p *place) plain() bool { return p.start == 0 && p.total == nil }
+
+// vacate gives the places of a call back, unless that was done before.
+func (p *place) vacate() bool {
+	if !p.slot.giveBack(p.word) {
+		return false
+	}
+	if p.total != nil {
+		p.total.giveBack(p.total.word.Load())
+	}
+	return true
+}
+
+// learn takes note of a call that has left. answered is when the dependency answered, if the place was held for longer; else
+// 0. Adaptive.Overloaded may panic.
+func (b *Bulkhead) learn(p *place, answered time.Duration, o outcome, err error) {
+	switch o {
+	case failed:
+		b.tally.failures.Add()
+	case ignored:
+		b.tally.ignoredRuns.Add()
+	}
+	if p.start == 0 {
+		return
+	}
+	now := b.set.now()
+	b.service.add(now - p.start)
+	if b.total != nil {
+		b.total.service.add(now - p.start)
+	}
+	if b.finder != nil {
+		if answered == 0 {
+			answered = now
+		}
+		b.adapt(now, answered-p.start, o, err)
+	}
+}
+
+// press tells the finder that the limit binds.
+func (b *Bulkhead) press() {
+	if b.finder != nil {
+		b.finder.pressed()
+	}
+}
+
+// adapt tells the finder of a call.
+func (b *Bulkhead) adapt(now, latency time.Duration, o outcome, err error) {
+	changed := false
+	switch o {
+	case succeeded:
+		changed = b.finder.succeeded(now, latency)
+	case failed:
+		if b.set.overloaded(err) {
+			changed = b.finder.overloaded(now)
+		}
+	}
+	if changed {
+		b.resize(b.finder.limit)
+	}
+}
+
+// tally counts what became of calls. Those that succeeded are all that had a place, less these.
+type tally struct {
+	failures    stripe.Counter
+	ignoredRuns stripe.Counter // of those that had a place
+	ignored     stripe.Counter // of those that had none: the caller's context ended before
+	refused     [reasons]stripe.Counter
+}
+
+// count counts a call that had no place.
+func (b *Bulkhead) count(e *FullError) {
+	if e.Cause == nil {
+		b.tally.refused[e.Reason].Add()
+	} else {
+		b.tally.ignored.Add()
+	}
+}

@@ -1,0 +1,61 @@
+package bulkhead
+
+import "time"
+
+// handOverLocked gives free places to those who wait.
+func (b *Bulkhead) handOverLocked() {
+	if b.queue.len > 0 {
+		b.serveLocked(b.set.now())
+	}
+	b.settleLocked()
+}
+
+func (b *Bulkhead) serveLocked(now time.Duration) {
+	newestFirst := b.standing(now)
+	for b.queue.len > 0 && b.freeLocked() > 0 {
+		w := b.queue.front(newestFirst)
+		if b.tooLate(w, now) {
+			b.answerLocked(w, now, ReasonDeadline)
+			continue
+		}
+		if b.meter != nil && !b.meter.allow() {
+			b.wakeAfterLocked(now, b.meter.next())
+			break
+		}
+		w.slot = b.grantLocked()
+		b.answerLocked(w, now, granted)
+	}
+	if newestFirst {
+		b.shedLocked(now)
+	}
+}
+
+// resize sets the limit to what wanted says.
+func (b *Bulkhead) resize(wanted func() int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closeLocked()
+	b.limit = wanted()
+	b.handOverLocked()
+}
+
+// wakeAt is when the queue will be looked at for the next token; 0: nobody waits for one.
+type wakeAt time.Duration
+
+// wakeAfterLocked sees to it that the queue is looked at when there is a token.
+func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
+	wait = max(wait, time.Microsecond)
+	at := wakeAt(now + wait)
+	if b.wakeAt > wakeAt(now) && b.wakeAt <= at {
+		return
+	}
+	b.wakeAt = at
+	time.AfterFunc(wait, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.wakeAt == at {
+			b.wakeAt = 0
+		}
+		b.handOverLocked()
+	})
+}

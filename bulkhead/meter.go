@@ -1,0 +1,39 @@
+package bulkhead
+
+import (
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// meter bounds how many calls begin in a second. It never reserves a token for later: rate's reservations, given up in
+// the middle of others, do not return theirs. Who waits for a token waits in the queue, and takes it when it is there;
+// so a wait that is given up costs none.
+type meter struct{ tokens *rate.Limiter }
+
+func newMeter(s *settings) *meter {
+	if s.rate == 0 || s.rate == rate.Inf {
+		return nil
+	}
+	return &meter{rate.NewLimiter(s.rate, s.burst)}
+}
+
+// allow takes a token if there is one.
+func (m *meter) allow() bool { return m.tokens.AllowN(time.Now(), 1) }
+
+// next is how long it is until there is a token.
+func (m *meter) next() time.Duration { return m.after(0) }
+
+// after is how long it is until there is a token for one with so many ahead of it.
+func (m *meter) after(ahead int) time.Duration {
+	missing := float64(ahead) + 1 - m.tokens.TokensAt(time.Now())
+	if missing <= 0 {
+		return 0
+	}
+	wait := missing / float64(m.tokens.Limit()) * float64(time.Second)
+	if wait >= math.MaxInt64/2 {
+		return math.MaxInt64 / 2
+	}
+	return time.Duration(math.Ceil(wait))
+}
