@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -63,24 +65,39 @@ func noneLeft(t *testing.T, before int) {
 
 func TestShow(t *testing.T) {
 	var out strings.Builder
-	if err := show(t.Context(), &out, short(), progress{out: &out}); err != nil {
+	o := short()
+	o.svg = filepath.Join(t.TempDir(), "overload.svg")
+	if err := show(t.Context(), &out, o, progress{out: &out}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"bursty", "bare      [####", "holdfast  [####", "success", "Under holdfast, ", "The price: "} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("missing %q in\n%s", want, out.String())
+	missing(t, out.String(),
+		"bursty", "bare      [####", "holdfast  [####", "success", "Under holdfast, ", "The price: ",
+		"bulkhead  [####", "  ***  bare\n", "  ooo  with the bulkhead\n", "as a picture: "+o.svg,
+		"Bare, the server", "With the bulkhead, the server")
+	if svg, err := os.ReadFile(o.svg); err != nil || !strings.Contains(string(svg), "<title>A server that") {
+		t.Errorf("the picture: %v\n%s", err, svg)
+	}
+}
+
+// missing reports what should be in text, and is not.
+func missing(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, s := range want {
+		if !strings.Contains(text, s) {
+			t.Errorf("missing %q in\n%s", s, text)
 		}
 	}
 }
 
-// interrupter is Ctrl-C at the first word of progress.
+// interrupter is Ctrl-C at a word of progress.
 type interrupter struct {
 	strings.Builder
+	at     string
 	cancel context.CancelFunc
 }
 
 func (w *interrupter) Write(p []byte) (int, error) {
-	if strings.HasPrefix(string(p), "bare ") {
+	if strings.HasPrefix(string(p), w.at) {
 		w.cancel()
 	}
 	return w.Builder.Write(p)
@@ -89,16 +106,12 @@ func (w *interrupter) Write(p []byte) (int, error) {
 // TestInterrupted: what there is by then is printed.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &interrupter{cancel: cancel}
+	out := &interrupter{at: "bare ", cancel: cancel}
 	if err := show(ctx, out, short(), progress{out: out}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Interrupted:", "all three", "Bare, ", "Ended before the first call under holdfast"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("missing %q in\n%s", want, out.String())
-		}
-	}
-	if strings.Contains(out.String(), "holdfast  [") {
-		t.Errorf("went on with the second run:\n%s", out.String())
+	missing(t, out.String(), "Interrupted:", "all three", "Bare, ", "Ended before the first call under holdfast")
+	if text := out.String(); strings.Contains(text, "holdfast  [") || strings.Contains(text, "workers") {
+		t.Errorf("went on with the second run:\n%s", text)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// pace starts calls at a fixed rate, each in its goroutine, whether or not earlier ones have ended: users do not wait
+// pace starts calls when they are due, each in its goroutine, whether or not earlier ones have ended: users do not wait
 // for each other either. It counts from 0 up to n, or until ctx is done. With limit calls in flight, shed is called
 // in place of call. It returns when the last call has.
-func pace(ctx context.Context, n, rate, limit int, call, shed func(i int)) {
+func pace(ctx context.Context, n int, due func(i int) time.Duration, limit int, call, shed func(i int)) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	slots := make(chan struct{}, limit)
@@ -20,7 +20,7 @@ func pace(ctx context.Context, n, rate, limit int, call, shed func(i int)) {
 	defer timer.Stop()
 	for i := range n {
 		// From the start and not from the call before, so that no delay adds up.
-		timer.Reset(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+		timer.Reset(time.Until(start.Add(due(i))))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -38,13 +38,18 @@ func pace(ctx context.Context, n, rate, limit int, call, shed func(i int)) {
 	}
 }
 
+// steady is when calls are due at a fixed rate a second.
+func steady(rate int) func(i int) time.Duration {
+	return func(i int) time.Duration { return time.Duration(i) * time.Second / time.Duration(rate) }
+}
+
 // ending is how a call ended.
 type ending int
 
 const (
 	succeeded ending = iota
 	failed           // an error, or a status other than 200
-	refused          // failed, and the last thing it met was an open breaker
+	refused          // failed, and the last thing it met was an open breaker or a full bulkhead
 	shed             // never started: too many calls in flight
 )
 

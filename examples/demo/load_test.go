@@ -13,7 +13,7 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		var calls atomic.Int32
-		pace(t.Context(), 10, 100, 10, func(i int) {
+		pace(t.Context(), 10, steady(100), 10, func(i int) {
 			if got, want := time.Since(start), time.Duration(i)*10*time.Millisecond; got != want {
 				t.Errorf("call %d at %v, want %v", i, got, want)
 			}
@@ -29,7 +29,7 @@ func TestPace(t *testing.T) {
 func TestPaceSheds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, calls, lost atomic.Int32
-		pace(t.Context(), 100, 100, 3, func(int) {
+		pace(t.Context(), 100, steady(100), 3, func(int) {
 			if n := inFlight.Add(1); n > 3 {
 				t.Errorf("%d calls in flight", n)
 			}
@@ -49,7 +49,7 @@ func TestPaceInterrupted(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 45*time.Millisecond)
 		defer cancel()
 		var ended atomic.Int32
-		pace(ctx, 1000, 100, 1000, func(int) {
+		pace(ctx, 1000, steady(100), 1000, func(int) {
 			time.Sleep(time.Second)
 			ended.Add(1)
 		}, nil)

@@ -1,8 +1,10 @@
-// Demo shows what holdfast is for: it makes a few thousand real HTTP calls to three servers that fail on purpose,
+// Demo shows what holdfast is for. It makes a few thousand real HTTP calls to three servers that fail on purpose,
 // first with a bare http.Client and then with the same client under a retry and a breaker, and prints what came of it.
+// Then it asks a server for three times what it can do, first bare and then behind a bulkhead, and draws what came of
+// that.
 //
 //	go run ./examples/demo
-//	go run ./examples/demo -duration 1m -rate 600 -seed 7
+//	go run ./examples/demo -duration 1m -rate 600 -seed 7 -svg overload.svg
 //
 // Ctrl-C ends it early, with what it has measured by then; a second Ctrl-C at once.
 package main
@@ -35,8 +37,17 @@ func main() {
 	}
 }
 
-// show is the whole demo: the story, the two runs, the table, what it means.
+// show is the whole demo, its two parts.
 func show(ctx context.Context, out io.Writer, o options, p progress) error {
+	if err := showFaults(ctx, out, o, p); err != nil || ctx.Err() != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return showRush(ctx, out, o, p)
+}
+
+// showFaults is the part with the failing servers: the story, the two runs, the table, what it means.
+func showFaults(ctx context.Context, out io.Writer, o options, p progress) error {
 	tell(out, o)
 	bare, err := measure(ctx, "bare", o, p, func(r *run) (*http.Client, error) {
 		return &http.Client{Transport: r.bodies}, nil
@@ -63,6 +74,33 @@ func show(ctx context.Context, out io.Writer, o options, p progress) error {
 	return nil
 }
 
+// showRush is the part with the server that is asked for too much: the same, and a chart.
+func showRush(ctx context.Context, out io.Writer, o options, p progress) error {
+	c := courseOf(o.rush() / 2)
+	tellRush(out, c)
+	bare, err := measureRush(ctx, "bare", c, p, func(mux http.Handler) (http.Handler, error) { return mux, nil })
+	if err != nil {
+		return err
+	}
+	var held *served
+	if ctx.Err() == nil {
+		if held, err = measureRush(ctx, "bulkhead", c, p, behindBulkhead); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is.")
+	}
+	fmt.Fprintln(out)
+	if err := drawRush(out, o.svg, c, bare, held); err != nil {
+		return err
+	}
+	rushTable(out, c, bare, held)
+	fmt.Fprintln(out)
+	concludeRush(out, c, bare, held)
+	return nil
+}
+
 // measure makes one run with the client that build makes for it.
 func measure(ctx context.Context, name string, o options, p progress, build func(*run) (*http.Client, error)) (*result, error) {
 	r, err := newRun(name, o)
@@ -73,14 +111,7 @@ func measure(ctx context.Context, name string, o options, p progress, build func
 	if err != nil {
 		return nil, errors.Join(err, r.end())
 	}
-	done, followed := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(followed)
-		p.follow(r, done)
-	}()
-	r.load(ctx, client)
-	close(done)
-	<-followed
+	p.during(r, func() { r.load(ctx, client) })
 	if err := r.end(); err != nil {
 		return nil, err
 	}

@@ -5,18 +5,27 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 )
 
 // options are the demo's flags.
 type options struct {
+	// Of the three failing backends.
 	duration    time.Duration // of both runs together, not counting the last calls' ends
 	rate        int           // calls a second, over all backends
 	concurrency int           // calls in flight at most
 	deadline    time.Duration // of each call
 	seed        uint64        // of the faults
+
+	svg string // where the overload is drawn; empty: in a new temporary directory
 }
+
+// rush is how long both runs of the overload take together. While it lasts the bare server gathers requests that wait,
+// each with its connection: hence not for minutes.
+func (o options) rush() time.Duration { return min(max(o.duration/2, 2*time.Second), 20*time.Second) }
 
 func defaults() options {
 	return options{duration: 20 * time.Second, rate: 300, concurrency: 600, deadline: 1500 * time.Millisecond, seed: 1}
@@ -38,19 +47,25 @@ func parse(args []string, usage io.Writer) (options, error) {
 			return nil
 		})
 	}
-	define("duration", "of the two runs together", "a time from 1s to 10m (default 20s)",
+	define("duration", "of the two runs with failing servers; the overload takes half as long, from 2s to 20s", "a time from 1s to 10m (default 20s)",
 		durationFlag(&o.duration, time.Second, 10*time.Minute))
-	define("rate", "calls a second, over the three backends", "a number from 3 to 3000 (default 300)",
+	define("rate", "calls a second, over the three failing servers", "a number from 3 to 3000 (default 300)",
 		numberFlag(&o.rate, 3, 3000))
-	define("concurrency", "calls in flight at most", "a number from 1 to 10000 (default 600)",
+	define("concurrency", "calls to them in flight at most", "a number from 1 to 10000 (default 600)",
 		numberFlag(&o.concurrency, 1, 10_000))
-	define("deadline", "of each call", "a time from 100ms to 10s (default 1.5s)",
+	define("deadline", "of each call to them", "a time from 100ms to 10s (default 1.5s)",
 		durationFlag(&o.deadline, 100*time.Millisecond, 10*time.Second))
-	define("seed", "of the faults; the same seed, the same faults", "a number, not negative (default 1)",
+	define("seed", "of their faults; the same seed, the same faults", "a number, not negative (default 1)",
 		func(s string) (ok bool) {
 			seed, err := strconv.ParseUint(s, 10, 64)
 			o.seed = seed
 			return err == nil
+		})
+	define("svg", "the file that the overload is drawn into", "a path in a folder that there is (default overload.svg in a new temporary folder)",
+		func(s string) bool {
+			o.svg = s
+			folder, err := os.Stat(filepath.Dir(s))
+			return s != "" && err == nil && folder.IsDir()
 		})
 
 	for {

@@ -16,8 +16,8 @@ func TestParse(t *testing.T) {
 	}{
 		{"", func(*options) {}, nil},
 		{
-			"-duration 4s -rate 50 -concurrency 9 -deadline 300ms -seed 7",
-			func(o *options) { *o = options{4 * time.Second, 50, 9, 300 * time.Millisecond, 7} },
+			"-duration 4s -rate 50 -concurrency 9 -deadline 300ms -seed 7 -svg a.svg",
+			func(o *options) { *o = options{4 * time.Second, 50, 9, 300 * time.Millisecond, 7, "a.svg"} },
 			nil,
 		},
 		{"-duration=10m", func(o *options) { o.duration = 10 * time.Minute }, nil},
@@ -27,6 +27,9 @@ func TestParse(t *testing.T) {
 		{"-concurrency 0", nil, []string{`-concurrency "0": want a number from 1 to 10000`}},
 		{"-deadline 1h", nil, []string{`-deadline "1h": want a time from 100ms to 10s`}},
 		{"-seed -1", nil, []string{`-seed "-1": want a number, not negative`}},
+		{"-svg=", nil, []string{`-svg "": want a path in a folder that there is`}},
+		{"-svg none/a.svg", nil, []string{`-svg "none/a.svg": want a path in a folder that there is`}},
+		{"-svg main.go/a.svg", nil, []string{`-svg "main.go/a.svg": want a path in a folder that there is`}},
 		{"-rate", nil, []string{"flag needs an argument: -rate"}},
 		{"fast", nil, []string{`["fast"]: want flags only`}},
 		{"---rate", nil, []string{"bad flag syntax: ---rate"}},
@@ -70,9 +73,24 @@ func TestHelp(t *testing.T) {
 	if _, err := parse([]string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v, want flag.ErrHelp", err)
 	}
-	for _, name := range []string{"-duration", "-rate", "-concurrency", "-deadline", "-seed"} {
+	for _, name := range []string{"-duration", "-rate", "-concurrency", "-deadline", "-seed", "-svg"} {
 		if !strings.Contains(out.String(), name) {
 			t.Errorf("%s is not explained:\n%s", name, out.String())
+		}
+	}
+}
+
+// TestRushTime: half as long as the runs with failing servers, within bounds.
+func TestRushTime(t *testing.T) {
+	for duration, want := range map[time.Duration]time.Duration{
+		time.Second:      2 * time.Second,
+		4 * time.Second:  2 * time.Second,
+		5 * time.Second:  2500 * time.Millisecond,
+		20 * time.Second: 10 * time.Second,
+		10 * time.Minute: 20 * time.Second,
+	} {
+		if got := (options{duration: duration}).rush(); got != want {
+			t.Errorf("%v beside %v, want %v", got, duration, want)
 		}
 	}
 }

@@ -20,8 +20,28 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// timed is a run that can be reported on.
+type timed interface {
+	title() string
+	length() time.Duration
+	planned() int                     // calls
+	progress() (calls, successes int) // so far
+}
+
+// during reports on r while load lasts.
+func (p progress) during(r timed, load func()) {
+	done, followed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(followed)
+		p.follow(r, done)
+	}()
+	load()
+	close(done)
+	<-followed
+}
+
 // follow reports on r until done is closed.
-func (p progress) follow(r *run, done <-chan struct{}) {
+func (p progress) follow(r timed, done <-chan struct{}) {
 	every, step := r.length()/4, r.planned()/5
 	if p.terminal {
 		every, step = 100*time.Millisecond, 0
@@ -46,10 +66,10 @@ func (p progress) follow(r *run, done <-chan struct{}) {
 	}
 }
 
-func (p progress) line(r *run) {
+func (p progress) line(r timed) {
 	calls, successes := r.progress()
 	text := fmt.Sprintf("%-8s  %s  %5d of %d calls, %s succeeded",
-		r.name, bar(ratio(calls, r.planned()), 20), calls, r.planned(), share(ratio(successes, calls)))
+		r.title(), bar(ratio(calls, r.planned()), 20), calls, r.planned(), share(ratio(successes, calls)))
 	if p.terminal {
 		fmt.Fprintf(p.out, "\r%s\x1b[K", text)
 	} else {

@@ -35,6 +35,8 @@ func newRun(name string, o options) (*run, error) {
 	return r, nil
 }
 
+func (r *run) title() string { return r.name }
+
 func (r *run) length() time.Duration { return r.opts.duration / 2 }
 
 // planned is how many calls the run is to make.
@@ -51,7 +53,7 @@ func (r *run) load(ctx context.Context, client *http.Client) {
 		err := get(context.WithoutCancel(ctx), client, r.backends[target].url(), r.opts.deadline)
 		r.tallies[target].add(endingOf(err), time.Since(start))
 	}
-	pace(ctx, r.planned(), r.opts.rate, r.opts.concurrency, call, func(i int) {
+	pace(ctx, r.planned(), steady(r.opts.rate), r.opts.concurrency, call, func(i int) {
 		r.tallies[i%len(r.backends)].add(shed, 0)
 	})
 	r.transport.CloseIdleConnections()
