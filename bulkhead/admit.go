@@ -2,6 +2,7 @@ package bulkhead
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/cause"
@@ -18,7 +19,8 @@ type place struct {
 // wait is what a call went through to have its place.
 type wait struct {
 	queued bool
-	waited time.Duration
+	waited time.Duration // in all
+	until  time.Duration // the last wait's end
 }
 
 // enter goes on from the slot that take found, or found not: it takes a place, and in a Keyed one of the total's too, and
@@ -50,6 +52,9 @@ func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bo
 	refusal := b.total.enterOwn(ctx, &inTotal, w, mayWait)
 	if refusal == nil {
 		p.total, p.start = inTotal.slot, max(p.start, inTotal.start)
+		if p.start > 0 {
+			p.start = max(p.start, w.until)
+		}
 		return nil
 	}
 	p.slot.giveBackUnused(p.word)
@@ -88,7 +93,10 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 	// The user's code, which a context may be, comes first: no lock is held, and nothing to be given back.
 	class := PriorityFrom(ctx).class()
 	done := ctx.Done()
-	end, bounded := ctx.Deadline()
+	left := time.Duration(math.MaxInt64)
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end)
+	}
 
 	b.mu.Lock()
 	now := b.set.now()
@@ -104,10 +112,7 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 	if reason == ReasonFull {
 		b.press()
 	}
-	w := &waiter{class: class, since: now}
-	if bounded {
-		w.deadline = max(now+time.Until(end), 1)
-	}
+	w := &waiter{class: class, since: now, deadline: later(now, left)}
 	if mayWait {
 		reason, ok = b.joinLocked(w, reason)
 	}
@@ -162,7 +167,7 @@ func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p
 	} else {
 		b.awaitOneOf(done, w, b.set.maxWait-waits.waited)
 	}
-	waits.queued, waits.waited = true, waits.waited+w.at-w.since
+	*waits = wait{queued: true, waited: waits.waited + w.at - w.since, until: w.at}
 	if w.answer == granted {
 		if p.slot, p.word = w.slot, w.slot.word.Load(); b.finder != nil || sampledWait(p.word) {
 			p.start = w.at

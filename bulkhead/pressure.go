@@ -1,6 +1,9 @@
 package bulkhead
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // standing reports whether the queue does not keep up: it has not been empty for an Interval, and somebody has waited for
 // more than Target. In the order of their coming each would then wait until its caller has given up.
@@ -45,18 +48,16 @@ func (b *Bulkhead) shedLocked(now time.Duration) {
 // hopeless reports whether w would wait in vain: it would not be done before its deadline, or not have a token within
 // MaxWait.
 func (b *Bulkhead) hopeless(w *waiter, newestFirst bool) (Reason, bool) {
-	if w.deadline == 0 && b.meter == nil {
+	if w.deadline == math.MaxInt64 && b.meter == nil {
 		return 0, false
 	}
 	ahead := b.queue.ahead(w.class, newestFirst)
-	typical := b.service.typical()
-	wait := time.Duration(ahead) * b.service.average() / time.Duration(max(b.limit, 1))
-	token := time.Duration(0)
+	wait, token := b.drained(ahead), time.Duration(0)
 	if b.meter != nil {
 		token = b.meter.after(ahead)
 	}
 	switch {
-	case w.deadline > 0 && w.since+max(wait, token)+typical > w.deadline:
+	case b.tooLate(w, later(w.since, max(wait, token))):
 		return ReasonDeadline, true
 	case b.set.maxWait > 0 && token > b.set.maxWait:
 		return ReasonRate, true
@@ -64,9 +65,23 @@ func (b *Bulkhead) hopeless(w *waiter, newestFirst bool) (Reason, bool) {
 	return 0, false
 }
 
-// tooLate reports whether w, were it to have a place now, would not be done before its deadline.
-func (b *Bulkhead) tooLate(w *waiter, now time.Duration) bool {
-	return w.deadline > 0 && now+b.service.typical() > w.deadline
+// tooLate reports whether w would not be done before its deadline if it had a place at that time.
+func (b *Bulkhead) tooLate(w *waiter, at time.Duration) bool {
+	return later(at, b.service.typical()) > w.deadline
+}
+
+// drained is how long it takes until n calls have had a place, as far as is known.
+func (b *Bulkhead) drained(n int) time.Duration {
+	d := float64(n) * float64(b.service.average()) / float64(max(b.limit, 1))
+	return time.Duration(min(d, math.MaxInt64/2))
+}
+
+// later is t+d, or the longest there is.
+func later(t, d time.Duration) time.Duration {
+	if d > math.MaxInt64-t {
+		return math.MaxInt64
+	}
+	return t + d
 }
 
 // retryAfter is when there may be a place for one that comes then.
@@ -76,5 +91,5 @@ func (b *Bulkhead) retryAfter(r Reason) time.Duration {
 	if r == ReasonRate && b.meter != nil {
 		return b.meter.after(b.queue.len)
 	}
-	return time.Duration(b.queue.len+1) * b.service.average() / time.Duration(max(b.limit, 1))
+	return b.drained(b.queue.len + 1)
 }

@@ -12,7 +12,7 @@ type waiter struct {
 	queued     bool
 	class      int
 	since      time.Duration
-	deadline   time.Duration // of the caller; 0: none
+	deadline   time.Duration // of the caller; the longest there is: none
 
 	answered chan struct{}
 	at       time.Duration // when it was answered

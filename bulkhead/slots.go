@@ -123,12 +123,18 @@ func (s *slots) inUse() (n int) {
 }
 
 // giveBack gives a slot back, if its word is still the one that its call was given.
-func (s *slot) giveBack(word uint64) bool {
+func (s *slot) giveBack(word uint64) bool { return s.put(word, word-taken) }
+
+// giveBackUnused is for a slot with which no call was made.
+func (s *slot) giveBackUnused(word uint64) { s.put(word, word-taken-use) }
+
+// put gives a slot back with another count of uses.
+func (s *slot) put(word, uses uint64) bool {
 	mode := &s.b.slots.mode
 	if mode.Load() != open {
-		return s.handBack(word, word-taken+withheld)
+		return s.handBack(word, uses)
 	}
-	if !s.word.CompareAndSwap(word, word-taken+free) {
+	if !s.word.CompareAndSwap(word, uses+free) {
 		return false
 	}
 	if mode.Load() != open {
@@ -137,19 +143,19 @@ func (s *slot) giveBack(word uint64) bool {
 	return true
 }
 
-// giveBackUnused is for a slot with which no call was made.
-func (s *slot) giveBackUnused(word uint64) { s.handBack(word, word-taken-use+withheld) }
-
-// handBack gives a slot back under the mutex.
-func (s *slot) handBack(word, back uint64) bool {
-	if !s.word.CompareAndSwap(word, back) {
+// handBack is put under the mutex.
+func (s *slot) handBack(word, uses uint64) bool {
+	if !s.word.CompareAndSwap(word, uses+withheld) {
 		return false
 	}
 	b := s.b
 	b.mu.Lock()
-	b.closeLocked()
-	b.spare = append(b.spare, s)
-	b.handOverLocked()
+	if b.slots.mode.Load() == open {
+		s.word.Store(uses + free)
+	} else {
+		b.spare = append(b.spare, s)
+		b.handOverLocked()
+	}
 	b.mu.Unlock()
 	return true
 }
