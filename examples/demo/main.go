@@ -78,7 +78,7 @@ func showFaults(ctx context.Context, out io.Writer, o options, p progress) error
 func showRush(ctx context.Context, out io.Writer, o options, p progress) error {
 	c := courseOf(o.rush() / 2)
 	tellRush(out, c)
-	bare, err := measureRush(ctx, "bare", c, p, func(mux http.Handler) (http.Handler, error) { return mux, nil })
+	bare, err := measureRush(ctx, "bare", c, p, unguarded)
 	if err != nil {
 		return err
 	}

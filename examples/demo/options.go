@@ -47,7 +47,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 			return nil
 		})
 	}
-	define("duration", "of the two runs with failing servers; the overload takes half as long, from 2s to 20s", "a time from 1s to 10m (default 20s)",
+	define("duration", "of the two runs with failing servers; the overload takes half as long, but from 2s to 20s",
+		"a time from 1s to 10m (default 20s)",
 		durationFlag(&o.duration, time.Second, 10*time.Minute))
 	define("rate", "calls a second, over the three failing servers", "a number from 3 to 3000 (default 300)",
 		numberFlag(&o.rate, 3, 3000))
@@ -61,7 +62,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 			o.seed = seed
 			return err == nil
 		})
-	define("svg", "the file that the overload is drawn into", "a path in a folder that there is (default overload.svg in a new temporary folder)",
+	define("svg", "the file that the overload is drawn into",
+		"a path in a folder that there is (default overload.svg in a new temporary one)",
 		func(s string) bool {
 			o.svg = s
 			folder, err := os.Stat(filepath.Dir(s))
