@@ -98,8 +98,9 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 		left = time.Until(end)
 	}
 
+	now := b.set.now() // before the lock: it takes longer than what is done under it
+
 	b.mu.Lock()
-	now := b.set.now()
 	b.closeLocked()
 	reason, ok := b.scarceLocked()
 	if ok {

@@ -3,9 +3,9 @@ package bulkhead
 import "time"
 
 // handOverLocked gives free places to those who wait.
-func (b *Bulkhead) handOverLocked() {
+func (b *Bulkhead) handOverLocked(now time.Duration) {
 	if b.queue.len > 0 {
-		b.serveLocked(b.set.now())
+		b.serveLocked(now)
 	}
 	b.settleLocked()
 }
@@ -36,7 +36,7 @@ func (b *Bulkhead) resize(wanted func() int) {
 	defer b.mu.Unlock()
 	b.closeLocked()
 	b.limit = wanted()
-	b.handOverLocked()
+	b.handOverLocked(b.set.now())
 }
 
 // wakeAt is when the queue will be looked at for the next token; 0: nobody waits for one.
@@ -56,6 +56,6 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 		if b.wakeAt == at {
 			b.wakeAt = 0
 		}
-		b.handOverLocked()
+		b.handOverLocked(b.set.now())
 	})
 }

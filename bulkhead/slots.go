@@ -149,12 +149,13 @@ func (s *slot) handBack(word, uses uint64) bool {
 		return false
 	}
 	b := s.b
+	now := b.set.now() // before the lock: it takes longer than what is done under it
 	b.mu.Lock()
 	if b.slots.mode.Load() == open {
 		s.word.Store(uses + free)
 	} else {
 		b.spare = append(b.spare, s)
-		b.handOverLocked()
+		b.handOverLocked(now)
 	}
 	b.mu.Unlock()
 	return true
@@ -165,7 +166,7 @@ func (b *Bulkhead) overlooked() {
 	b.mu.Lock()
 	if b.slots.mode.Load() != open {
 		b.withholdLocked()
-		b.handOverLocked()
+		b.handOverLocked(b.set.now())
 	}
 	b.mu.Unlock()
 }
