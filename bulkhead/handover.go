@@ -56,6 +56,8 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 		if b.wakeAt == at {
 			b.wakeAt = 0
 		}
-		b.handOverLocked(b.set.now())
+		if b.queue.len > 0 { // else all may have gone that waited, and the mode may be open
+			b.handOverLocked(b.set.now())
+		}
 	})
 }
