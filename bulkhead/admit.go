@@ -138,14 +138,15 @@ func (b *Bulkhead) scarceLocked() (Reason, bool) {
 
 // joinLocked puts w into the queue, unless waiting would be in vain.
 func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
+	if b.queue.max == 0 {
+		return scarce, false
+	}
 	newestFirst := b.standing(w.since)
 	if reason, hopeless := b.hopeless(w, newestFirst); hopeless {
 		return reason, false
 	}
 	switch last := b.queue.back(newestFirst); {
 	case b.queue.len < b.queue.max:
-	case last == nil: // there is no queue
-		return scarce, false
 	case last.class < w.class:
 		b.answerLocked(last, w.since, ReasonPriority)
 	case last.class == w.class && newestFirst:
@@ -216,10 +217,10 @@ func (b *Bulkhead) leave(w *waiter, r Reason) {
 // answerLocked answers a waiter and takes it out of the queue.
 func (b *Bulkhead) answerLocked(w *waiter, now time.Duration, answer Reason) {
 	b.queue.remove(w)
-	w.at, w.answer = now, answer
+	w.at, w.answer = max(now, w.since), answer // both clocks are read outside of the lock: the later may come first
 	if b.waits == nil {
 		b.waits = new(waits)
 	}
-	b.waits.add(now, now-w.since)
+	b.waits.add(w.at, w.at-w.since)
 	w.answered <- struct{}{}
 }
