@@ -57,13 +57,14 @@ func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bo
 		}
 		return nil
 	}
+	b.meter.giveBack()
 	p.slot.giveBackUnused(p.word)
 	reason := refusal.Reason
 	if reason == ReasonFull || reason == ReasonQueue {
 		reason = ReasonTotal
-	}
-	if !w.queued {
-		return b.refusal(reason)
+		if !w.queued {
+			return b.refusal(reason)
+		}
 	}
 	return &FullError{Name: b.name, Reason: reason, Waited: w.waited, Cause: refusal.Cause, b: b.total}
 }
@@ -177,8 +178,9 @@ func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p
 	}
 	switch ended := ctx.Err() != nil; {
 	case ended:
-		if w.answer == granted {
-			p.slot.giveBackUnused(p.word) // it came too late
+		if w.answer == granted { // it came too late
+			b.meter.giveBack()
+			p.slot.giveBackUnused(p.word)
 		}
 		return &FullError{Name: b.name, Reason: ReasonEnded, Waited: waits.waited, Cause: cause.Of("", ctx), b: b}
 	case w.answer != granted:

@@ -22,6 +22,13 @@ func newMeter(s *settings) *meter {
 // allow takes a token if there is one.
 func (m *meter) allow() bool { return m.tokens.AllowN(time.Now(), 1) }
 
+// giveBack gives back a token with which no call was made; never more than Burst are kept. A nil meter has none.
+func (m *meter) giveBack() {
+	if m != nil {
+		m.tokens.AllowN(time.Now(), -1) // takes one less than none: a test says that it does
+	}
+}
+
 // next is how long it is until there is a token.
 func (m *meter) next() time.Duration { return m.after(0) }
 
