@@ -28,8 +28,7 @@ func (c *call) begin(ctx context.Context, b *Bulkhead, nilFunc bool) error {
 		return fmt.Errorf("%s: %w", b.label(), errNilFunc)
 	}
 	if ctx.Err() != nil {
-		b.tally.ignored.Add()
-		return cause.Of(b.label(), ctx)
+		return b.overBefore(ctx)
 	}
 	c.b, c.ctx = b, ctx
 	if b.set.scope.Active(ctx) {
@@ -149,11 +148,9 @@ func (p *place) vacate() bool {
 // learn takes note of a call that has left. answered is when the dependency answered, if the place was held for longer; else
 // 0. Adaptive.Overloaded may panic.
 func (b *Bulkhead) learn(p *place, answered time.Duration, o outcome, err error) {
-	switch o {
-	case failed:
-		b.tally.failures.Add()
-	case ignored:
-		b.tally.ignoredRuns.Add()
+	b.tally.ended(o)
+	if b.total != nil {
+		b.total.tally.ended(o)
 	}
 	if p.start == 0 {
 		return
@@ -202,11 +199,33 @@ type tally struct {
 	refused     [reasons]stripe.Counter
 }
 
-// count counts a call that had no place.
+// ended counts a call that had a place.
+func (t *tally) ended(o outcome) {
+	switch o {
+	case failed:
+		t.failures.Add()
+	case ignored:
+		t.ignoredRuns.Add()
+	}
+}
+
+// count counts a call that had no place. In a Keyed the total has all counts of its keys, so that they outlive them.
 func (b *Bulkhead) count(e *FullError) {
+	if b.total != nil {
+		b.total.count(e)
+	}
 	if e.Cause == nil {
 		b.tally.refused[e.Reason].Add()
 	} else {
 		b.tally.ignored.Add()
 	}
+}
+
+// overBefore is for a call whose context, which is done, was so when it came.
+func (b *Bulkhead) overBefore(ctx context.Context) error {
+	b.tally.ignored.Add()
+	if b.total != nil {
+		b.total.tally.ignored.Add()
+	}
+	return cause.Of(b.label(), ctx)
 }

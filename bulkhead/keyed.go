@@ -3,9 +3,11 @@ package bulkhead
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
+	"weak"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -17,7 +19,8 @@ import (
 
 // KeyedConfig is the Config that all bulkheads of a [Keyed] share, what they have together, and how many there may be.
 type KeyedConfig struct {
-	// Config is that of each key's bulkhead. Its Limit is the most that one key can have; default a quarter of Total.
+	// Config is that of each key's bulkhead, its Queue and its Rate too. The most places that one key can have, its share,
+	// is Limit, or with Adaptive its Max; default a quarter of Total.
 	Config
 
 	// Total is how many calls run at a time, of all keys together. Required. Where all places are taken, the calls that
@@ -28,7 +31,8 @@ type KeyedConfig struct {
 	// still run comes back as it was when its key does. Default 10,000.
 	MaxKeys int
 
-	// IdleAfter is how long a key may go unused before its bulkhead goes. Default 10 minutes; negative: for ever.
+	// IdleAfter is how long a key may go unused before its bulkhead goes, and what was set by Resize with it. Default 10
+	// minutes; negative: for ever.
 	IdleAfter time.Duration
 }
 
@@ -49,55 +53,66 @@ func (c *KeyedConfig) fields() conf.Fields {
 		conf.Field{Key: "max_keys", To: &c.MaxKeys}, conf.Field{Key: "idle_after", To: &c.IdleAfter})
 }
 
+// check fills in each key's share and reports every field that cannot work.
+func (c *KeyedConfig) check(f *conf.Faults) {
+	f.Want(c.Total >= 1 && c.Total <= maxLimit, "Total", c.Total, "at least 1 and at most 1000000")
+	share, most := max(c.Total/defaultShare, 1), max(c.Total, 1)
+	within := fmt.Sprintf("at most Total (%d)", c.Total)
+	f.Want(c.Limit <= most || c.Total < 1, "Limit", c.Limit, within)
+	switch a := c.Adaptive; {
+	case a == nil:
+		c.Limit = conf.Or(c.Limit, share)
+	case a.Max == 0:
+		f.Want(a.Min <= most, "Adaptive.Min", a.Min, within)
+		own := *a
+		own.Max = max(share, a.Min, a.Initial, c.Limit)
+		c.Adaptive = &own
+	default:
+		f.Want(a.Max <= most || c.Total < 1, "Adaptive.Max", a.Max, within)
+	}
+	c.Config.check(f)
+	f.Want(c.MaxKeys >= 0, "MaxKeys", c.MaxKeys, "at least 1 (default 10000)")
+}
+
 // Keyed has a bulkhead for each key, a tenant or a dependency, under a common total: one that hangs, or is greedy, takes
 // its own share and leaves the others theirs. It is bounded in memory whatever keys come, and safe for concurrent use.
 // A nil Keyed has no bulkheads: all calls pass.
 type Keyed[K comparable] struct {
 	set       *settings
 	name      string
-	total     *Bulkhead
+	total     *Bulkhead // it counts the calls of all keys, so that what the set has counted never goes down
 	bulkheads *keyed.Map[K, *Bulkhead]
 
-	// A bulkhead is in all until it has been evicted and its last call has ended; then its totals are in gone, so that the
-	// metrics of the set never go down.
+	// known has every bulkhead that anybody still has, evicted or not: a call that runs or waits in it, or a caller who
+	// has just got it. While there is one its key has no other, which would be a second share.
 	mu      sync.Mutex
-	all     map[*Bulkhead]struct{}
-	evicted map[K]*Bulkhead // those whose calls still ran: about as many as the total has calls
-	sweepAt int             // they are swept when there are this many
-	gone    report
+	known   map[K]weak.Pointer[Bulkhead]
+	sweepAt int // those that are gone are swept out when there are this many
 }
 
 // NewKeyed returns an empty set, or an error that names every field of c that cannot work.
 func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 	f := conf.Check("bulkhead.KeyedConfig")
-	f.Want(c.Total >= 1 && c.Total <= maxLimit, "Total", c.Total, "at least 1 and at most 1000000")
-	f.Want(c.Limit <= max(c.Total, 1), "Limit", c.Limit, fmt.Sprintf("at most Total (%d)", c.Total))
-	if c.Limit == 0 && c.Adaptive == nil {
-		c.Limit = max(c.Total/defaultShare, 1)
-	}
-	c.Config.check(f)
-	f.Want(c.MaxKeys >= 0, "MaxKeys", c.MaxKeys, "at least 1 (default 10000)")
+	c.check(f)
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	k := &Keyed[K]{
-		set: newSettings(c.Config), name: c.Name, total: newTotal(c),
-		all: map[*Bulkhead]struct{}{}, evicted: map[K]*Bulkhead{},
-	}
+	s := newSettings(c.Config)
+	k := &Keyed[K]{set: s, name: c.Name, total: newBulkhead(s.ofTotal(c.Total), c.Name, nil), known: map[K]weak.Pointer[Bulkhead]{}}
 	k.bulkheads = keyed.New(keyed.Config[K, *Bulkhead]{
 		MaxKeys:   conf.Or(c.MaxKeys, defaultMaxKeys),
 		IdleAfter: conf.Or(c.IdleAfter, defaultIdleAfter),
-		New:       k.made,
-		Evicted:   k.leaves,
+		New:       k.bulkheadOf,
 	})
 	telemetry.Attach(k.set.scope, (*keyedSource[K])(k))
 	return k, nil
 }
 
-// newTotal makes the bulkhead that all keys share.
-func newTotal(c KeyedConfig) *Bulkhead {
-	c.Limit, c.Adaptive, c.Rate, c.Burst = c.Total, nil, 0, 0
-	return newBulkhead(newSettings(c.Config), c.Name, nil)
+// ofTotal are the settings of the bulkhead that all keys share.
+func (s *settings) ofTotal(limit int) *settings {
+	t := *s
+	t.limit, t.adaptive, t.rate = limit, nil, 0
+	return &t
 }
 
 // MustNewKeyed is NewKeyed for package variables: it panics where NewKeyed returns an error.
@@ -118,7 +133,8 @@ func (k *Keyed[K]) Get(key K) *Bulkhead {
 	return k.bulkheads.Get(key)
 }
 
-// Total returns the bulkhead that all keys share, to look at and to Resize. A call through it alone is no key's.
+// Total returns the bulkhead that all keys share, to look at and to Resize. Its Snapshot counts the calls of all keys. A
+// call through it alone is no key's.
 func (k *Keyed[K]) Total() *Bulkhead {
 	if k == nil {
 		return nil
@@ -175,75 +191,55 @@ func (k *Keyed[K]) nameOf(key K) string {
 	return fmt.Sprintf("%s[%v]", k.name, key)
 }
 
-// made makes the bulkhead of a key, or finds the one that it had: while calls of that run, another would be a second
-// share.
-func (k *Keyed[K]) made(key K) *Bulkhead {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if b := k.evicted[key]; b != nil {
-		delete(k.evicted, key)
+// bulkheadOf makes the bulkhead of a key, or finds the one that somebody still has. It is not called twice at once for one
+// key, unless that is not equal to itself: such a key has a bulkhead for each Get, which the total alone bounds.
+func (k *Keyed[K]) bulkheadOf(key K) *Bulkhead {
+	if b := k.find(key); b != nil {
 		return b
 	}
-	b := newBulkhead(k.set, k.nameOf(key), k.total)
-	k.all[b] = struct{}{}
+	b := newBulkhead(k.set, k.nameOf(key), k.total) // the key's String may be the user's code: no lock is held
+	if same := key; same != key {
+		return b
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.known) >= max(k.sweepAt, 16) {
+		maps.DeleteFunc(k.known, func(_ K, p weak.Pointer[Bulkhead]) bool { return p.Value() == nil })
+		k.sweepAt = 2 * len(k.known) // so that sweeping costs each new key a constant
+	}
+	k.known[key] = weak.Make(b)
 	return b
 }
 
-// leaves keeps a bulkhead that is evicted until its last call has ended.
-func (k *Keyed[K]) leaves(key K, b *Bulkhead) {
+func (k *Keyed[K]) find(key K) *Bulkhead {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if b.idle() {
-		k.goneLocked(b)
-		return
-	}
-	k.evicted[key] = b
-	if len(k.evicted) >= max(k.sweepAt, 16) {
-		k.sweepLocked()
-		k.sweepAt = 2 * len(k.evicted) // so that sweeping costs each eviction a constant
-	}
+	return k.known[key].Value()
 }
 
-// sweepLocked lets those go that were evicted and are idle now.
-func (k *Keyed[K]) sweepLocked() {
-	for key, b := range k.evicted {
-		if b.idle() {
-			delete(k.evicted, key)
-			k.goneLocked(b)
+// inHand are all bulkheads that anybody still has.
+func (k *Keyed[K]) inHand() (all []*Bulkhead) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.known {
+		if b := p.Value(); b != nil {
+			all = append(all, b)
 		}
 	}
+	return all
 }
 
-func (k *Keyed[K]) goneLocked(b *Bulkhead) {
-	delete(k.all, b)
-	k.gone.addRefusals(b)
-}
-
-// idle reports whether no call has a place or waits for one.
-func (b *Bulkhead) idle() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.slots.inUse() == 0 && b.queue.len == 0
-}
-
-// keyedSource is a Keyed as telemetry sees it: one series.
+// keyedSource is a Keyed as telemetry sees it: one series. Usage and limit are the total's; those of the queue are the sum
+// of all queues, the total's and each key's.
 type keyedSource[K comparable] Keyed[K]
 
 // Observe implements telemetry.Source.
-func (k *keyedSource[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
-	k.bulkheads.Len() // lets those go that are idle
-	var use report
-	k.mu.Lock()
-	(*Keyed[K])(k).sweepLocked()
-	r := k.gone
-	for b := range k.all {
-		r.addRefusals(b)
-		use.addUse(b)
+func (s *keyedSource[K]) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
+	k := (*Keyed[K])(s)
+	r := k.total.report()
+	r.queueLimit *= 1 + k.bulkheads.Len() // which lets those go that are idle
+	for _, b := range k.inHand() {
+		r.queued += b.report().queued
 	}
-	k.mu.Unlock()
-	total := &report{}
-	total.addUse(k.total)
-	r.used, r.queued = total.used, use.queued+total.queued
-	r.limit, r.queueLimit = k.total.bounds()
 	r.put(put)
 }

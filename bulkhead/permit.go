@@ -3,7 +3,6 @@ package bulkhead
 import (
 	"context"
 
-	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
@@ -19,8 +18,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 		return Permit{}, nil
 	}
 	if ctx.Err() != nil {
-		b.tally.ignored.Add()
-		return Permit{}, cause.Of(b.label(), ctx)
+		return Permit{}, b.overBefore(ctx)
 	}
 	slot, word := b.slots.take()
 	if slot != nil && b.plain && !sampled(word) {

@@ -11,39 +11,26 @@ type source Bulkhead
 
 // Observe implements telemetry.Source.
 func (s *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
-	b := (*Bulkhead)(s)
-	var r report
-	r.addRefusals(b)
-	r.addUse(b)
-	r.limit, r.queueLimit = b.bounds()
+	r := (*Bulkhead)(s).report()
 	r.put(put)
 }
 
-// report is the sum of some bulkheads, for metrics.
+// report is a bulkhead, or a set of them, for metrics.
 type report struct {
 	refused            [reasons]uint64
 	used, limit        int
 	queued, queueLimit int
 }
 
-func (r *report) addRefusals(b *Bulkhead) {
+func (b *Bulkhead) report() (r report) {
 	for i := range b.tally.refused {
-		r.refused[i] += b.tally.refused[i].Load()
+		r.refused[i] = b.tally.refused[i].Load()
 	}
-}
-
-// addUse adds what is at this moment.
-func (r *report) addUse(b *Bulkhead) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.used += b.slots.inUse()
-	r.queued += b.queue.len
-}
-
-func (b *Bulkhead) bounds() (limit, queue int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.limit, b.queue.max
+	r.used, r.limit = b.slots.inUse(), b.limit
+	r.queued, r.queueLimit = b.queue.len, b.queue.max
+	return r
 }
 
 func (r *report) put(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {

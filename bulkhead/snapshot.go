@@ -71,7 +71,7 @@ func (b *Bulkhead) Snapshot() Snapshot {
 		Name:  b.name,
 		Calls: Calls{Mean: b.service.average(), Median: b.service.typical()},
 	}
-	b.addTotals(&s)
+	b.putTotals(&s)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,14 +87,14 @@ func (b *Bulkhead) Snapshot() Snapshot {
 	return s
 }
 
-// addTotals adds what only grows.
-func (b *Bulkhead) addTotals(s *Snapshot) {
+// putTotals puts what only grows.
+func (b *Bulkhead) putTotals(s *Snapshot) {
 	ended := b.slots.uses()
 	failures, ignored := b.tally.failures.Load(), b.tally.ignoredRuns.Load()
 	running := uint64(b.slots.inUse())
-	s.Successes += ended - min(failures+ignored+running, ended)
-	s.Failures += failures
-	s.Ignored += ignored + b.tally.ignored.Load()
+	s.Successes = ended - min(failures+ignored+running, ended)
+	s.Failures = failures
+	s.Ignored = ignored + b.tally.ignored.Load()
 	for r := range reasons {
 		n := b.tally.refused[r].Load()
 		if n == 0 {
@@ -104,6 +104,6 @@ func (b *Bulkhead) addTotals(s *Snapshot) {
 			s.RefusedBy = map[Reason]uint64{}
 		}
 		s.Refused += n
-		s.RefusedBy[r] += n
+		s.RefusedBy[r] = n
 	}
 }
