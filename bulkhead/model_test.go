@@ -182,7 +182,6 @@ func (m *model) answer(c *modelCall, answer string) {
 
 // realCall is the same call through the bulkhead.
 type realCall struct {
-	ctx     context.Context
 	cancel  func()
 	permit  bulkhead.Permit
 	answers int
