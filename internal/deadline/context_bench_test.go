@@ -29,6 +29,14 @@ func BenchmarkAttempt(b *testing.B) {
 			deadline.New(parent, limit).Cancel()
 		}
 	})
+	b.Run("quiet_parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				deadline.New(parent, limit).Release()
+			}
+		})
+	})
 	b.Run("err", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

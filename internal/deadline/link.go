@@ -106,8 +106,11 @@ func (l *link) cancel() { l.end(context.Canceled, false, false) }
 // end is the end, unless there has been one. After Release only the parent can cause it: a timer that has fired but
 // not yet got the lock comes too late.
 func (l *link) end(err error, expired, byParent bool) {
+	if l.tooLate(byParent) {
+		return // without the lock, which would be one for all where the link is one of those of context.go
+	}
 	l.mu.Lock()
-	if s := l.state.Load(); s == ended || s == released && !byParent {
+	if l.tooLate(byParent) {
 		l.mu.Unlock()
 		return
 	}
@@ -131,8 +134,17 @@ func (l *link) end(err error, expired, byParent bool) {
 	}
 }
 
+// tooLate reports whether the link can no longer be ended. Once true it stays true.
+func (l *link) tooLate(byParent bool) bool {
+	s := l.state.Load()
+	return s == ended || s == released && !byParent
+}
+
 // release stops the limit and loosens the hold on the channel.
 func (l *link) release() {
+	if l.state.Load() != running {
+		return // for good; without the lock, as in end
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state.Load() != running {
