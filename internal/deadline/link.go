@@ -119,7 +119,7 @@ func (l *link) end(err error, expired, byParent bool) {
 	if done := l.channel(); done != nil {
 		close(done)
 	}
-	timer, leash, functions := l.timer, l.leash, l.waiters.takeAll()
+	timer, leash, waiters := l.timer, l.leash, l.waiters.takeAll()
 	l.timer, l.leash = nil, nil
 	l.mu.Unlock()
 
@@ -129,9 +129,7 @@ func (l *link) end(err error, expired, byParent bool) {
 	if leash != nil && !byParent {
 		leash.stop()
 	}
-	for _, f := range functions {
-		go f()
-	}
+	startAll(waiters)
 }
 
 // tooLate reports whether the link can no longer be ended. Once true it stays true.

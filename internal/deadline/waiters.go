@@ -6,8 +6,9 @@ type waiters struct {
 }
 
 type waiter struct {
-	f          func()
-	next, prev *waiter // nil when it is not in the ring
+	f    func()
+	next *waiter
+	prev *waiter // nil when it is not in the ring
 }
 
 func (ws *waiters) empty() bool { return ws.first == nil }
@@ -25,7 +26,7 @@ func (ws *waiters) add(w *waiter) {
 
 // remove reports whether w was in the ring.
 func (ws *waiters) remove(w *waiter) bool {
-	if w.next == nil {
+	if w.prev == nil {
 		return false
 	}
 	switch {
@@ -39,14 +40,28 @@ func (ws *waiters) remove(w *waiter) bool {
 	return true
 }
 
-func (ws *waiters) takeAll() []func() {
-	var fs []func()
-	for !ws.empty() {
-		w := ws.first
-		fs = append(fs, w.f)
-		ws.remove(w)
+// takeAll empties the ring. What was in it is now a list, through next, that nobody else touches.
+func (ws *waiters) takeAll() *waiter {
+	first := ws.first
+	if first == nil {
+		return nil
 	}
-	return fs
+	first.prev.next = nil
+	for w := first; w != nil; w = w.next {
+		w.prev = nil
+	}
+	ws.first = nil
+	return first
+}
+
+// startAll calls the functions from w on, each in a goroutine of its own.
+func startAll(w *waiter) {
+	for w != nil {
+		next := w.next
+		w.next = nil // the stop function of one is not to keep the functions of others
+		go w.f()
+		w = next
+	}
 }
 
 // afterFunc is [Context.AfterFunc].
