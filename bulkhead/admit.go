@@ -114,8 +114,9 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 	if reason == ReasonFull {
 		b.press()
 	}
-	w := &waiter{class: class, since: now, deadline: later(now, left)}
-	if mayWait {
+	var w *waiter
+	if mayWait && b.queue.max > 0 {
+		w = &waiter{class: class, since: now, deadline: later(now, left)}
 		reason, ok = b.joinLocked(w, reason)
 	}
 	b.settleLocked()
@@ -139,9 +140,6 @@ func (b *Bulkhead) scarceLocked() (Reason, bool) {
 
 // joinLocked puts w into the queue, unless waiting would be in vain.
 func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
-	if b.queue.max == 0 {
-		return scarce, false
-	}
 	newestFirst := b.standing(w.since)
 	if reason, hopeless := b.hopeless(w, newestFirst); hopeless {
 		return reason, false
