@@ -88,9 +88,9 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.MaxWait == 0 || c.MaxWait >= shortest, "MaxWait", c.MaxWait, "at least 1µs, or zero for the context's deadline")
 	f.Want(c.Interval <= 0 || c.Interval >= shortest, "Interval", c.Interval, "at least 1µs, or below zero for never (default 100ms or 10 calls)")
 	f.Want(c.Target == 0 || c.Target >= shortest, "Target", c.Target, "at least 1µs (default 5ms or 3 calls)")
-	f.Want(c.Rate >= 0 && !math.IsNaN(float64(c.Rate)), "Rate", c.Rate, "above 0, or zero for no bound")
-	f.Want(c.Burst >= 0 && c.Burst <= math.MaxInt32, "Burst", c.Burst, "at least 1 (default a second's worth)")
-	f.Want(c.Burst == 0 || c.Rate > 0, "Burst", c.Burst, "zero while there is no Rate")
+	f.Want(c.Rate >= 0 && c.Rate <= rate.Inf, "Rate", c.Rate, "above 0, or zero for no bound")
+	f.Want(c.Burst >= 0 && c.Burst <= math.MaxInt32, "Burst", c.Burst, "at least 1 and at most 2147483647 (default a second's worth)")
+	f.Want(c.Burst <= 0 || c.Rate != 0, "Burst", c.Burst, "zero while there is no Rate")
 }
 
 // settings are a checked Config with its defaults, as the bulkhead uses it. The bulkheads of a keyed set share one.

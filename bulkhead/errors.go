@@ -30,8 +30,25 @@ const (
 	reasons
 )
 
+// The words for each reason: what String says, what an error says, and what telemetry calls the error.
+var words = [reasons + 1]struct{ reason, why, errorType string }{
+	ReasonFull:     {"full", "full", "bulkhead_full"},
+	ReasonQueue:    {"queue_full", "the queue is full", "bulkhead_queue_full"},
+	ReasonMaxWait:  {"max_wait", "no place in time", "bulkhead_max_wait"},
+	ReasonOverload: {"overload", "overloaded", "bulkhead_overload"},
+	ReasonDeadline: {"deadline", "the deadline would pass before it was done", "bulkhead_deadline"},
+	ReasonPriority: {"priority", "full, what matters more goes first", "bulkhead_priority"},
+	ReasonRate:     {"rate", "too many calls a second", "bulkhead_rate"},
+	ReasonTotal:    {"total", "all keys together are full", "bulkhead_total"},
+	ReasonEnded:    {"ended", "the context ended", "bulkhead_ended"},
+	reasons:        {"", "full", "bulkhead_full"}, // a number that is none of them
+}
+
 func (r Reason) String() string {
-	return [...]string{"full", "queue_full", "max_wait", "overload", "deadline", "priority", "rate", "total", "ended", "unknown"}[min(r, reasons)]
+	if r >= reasons {
+		return fmt.Sprintf("Reason(%d)", uint8(r))
+	}
+	return words[r].reason
 }
 
 // MarshalText writes the reason as String has it.
@@ -39,8 +56,9 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads what MarshalText writes.
 func (r *Reason) UnmarshalText(text []byte) error {
-	for *r = range reasons {
-		if r.String() == string(text) {
+	for i := range reasons {
+		if words[i].reason == string(text) {
+			*r = i
 			return nil
 		}
 	}
@@ -59,21 +77,15 @@ type FullError struct {
 }
 
 func (e *FullError) Error() string {
-	s := fmt.Sprintf("%s: %s", telemetry.Label("bulkhead", e.Name), e.why())
+	why := words[min(e.Reason, reasons)].why
+	if e.Cause != nil {
+		why = e.Cause.Error()
+	}
+	s := telemetry.Label("bulkhead", e.Name) + ": " + why
 	if e.Waited > 0 {
 		s += fmt.Sprintf(" after waiting for %v", e.Waited.Round(min(time.Millisecond, max(e.Waited/1000, 1))))
 	}
 	return s
-}
-
-func (e *FullError) why() string {
-	if e.Cause != nil {
-		return e.Cause.Error()
-	}
-	return [...]string{
-		"full", "the queue is full", "no place in time", "overloaded", "the deadline would pass before it was done",
-		"full, what matters more goes first", "too many calls a second", "all keys together are full", "the context ended", "full",
-	}[min(e.Reason, reasons)]
 }
 
 // Is reports whether target is ErrFull.
@@ -86,7 +98,7 @@ func (e *FullError) Unwrap() error { return e.Cause }
 func (e *FullError) Refused() bool { return true }
 
 // RetryAfter is when there may be a place: when the calls that wait now are through, as far as can be told from how long
-// calls take; or, where the rate refused, when the next call will be allowed. 0 if it cannot be told.
+// calls take and from the Rate; or, where the rate refused, when the next call will be allowed. 0 if it cannot be told.
 func (e *FullError) RetryAfter() time.Duration {
 	if e.b == nil || e.Cause != nil {
 		return 0
@@ -99,10 +111,7 @@ func (e *FullError) ErrorType() string {
 	if e.Cause != nil {
 		return telemetry.ErrorType(e.Cause)
 	}
-	return [...]string{
-		"bulkhead_full", "bulkhead_queue_full", "bulkhead_max_wait", "bulkhead_overload", "bulkhead_deadline",
-		"bulkhead_priority", "bulkhead_rate", "bulkhead_total", "bulkhead_ended", "bulkhead_full",
-	}[min(e.Reason, reasons)]
+	return words[min(e.Reason, reasons)].errorType
 }
 
 // Timeout reports whether the caller's deadline passed while it waited. A refusal is none.

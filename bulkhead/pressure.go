@@ -88,8 +88,12 @@ func later(t, d time.Duration) time.Duration {
 func (b *Bulkhead) retryAfter(r Reason) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r == ReasonRate && b.meter != nil {
+	switch place := b.drained(b.queue.len + 1); {
+	case b.meter == nil:
+		return place
+	case r == ReasonRate:
 		return b.meter.after(b.queue.len)
+	default:
+		return max(place, b.meter.after(b.queue.len))
 	}
-	return b.drained(b.queue.len + 1)
 }
