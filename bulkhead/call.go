@@ -102,7 +102,8 @@ type outcome uint8
 const (
 	succeeded outcome = iota
 	failed
-	ignored // it says nothing about the dependency
+	ignored    // it says nothing about the dependency
+	unmeasured // a success that says nothing of how long one takes
 )
 
 // judge judges by the error alone: cancelled, and refused by somebody below, say nothing.
@@ -120,7 +121,7 @@ func judge(err error) outcome {
 // spoken is the outcome in the words of telemetry.
 func (o outcome) spoken(err error) telemetry.Outcome {
 	switch {
-	case o == succeeded:
+	case o == succeeded, o == unmeasured:
 		return telemetry.Success
 	case o == failed:
 		return telemetry.Failure

@@ -129,7 +129,7 @@ func newSettings(c Config) *settings {
 		s.burst = int(min(max(math.Ceil(float64(c.Rate)), 1), math.MaxInt32))
 	}
 	if s.requestPriority == nil {
-		s.requestPriority = headerPriority
+		s.requestPriority = HeaderPriority
 	}
 	if c.Adaptive != nil {
 		a := *c.Adaptive // the caller's own may change

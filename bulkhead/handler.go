@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -16,13 +17,18 @@ import (
 // refuses the rest at once. A nil b lets all requests pass.
 //
 // A request that has no place is answered with 503 (429 if the Rate refused it) and a Retry-After of at least a second,
-// a little different each time so that clients do not come back together. If the client has gone, nothing is written.
-// Config.Exempt says what needs no place, Config.RequestPriority what goes first.
+// a little different each time so that clients do not come back together. A request that was cancelled meanwhile is not
+// answered: its client has gone. Config.Exempt says what needs no place, Config.RequestPriority what goes first.
 //
 // next gets the very ResponseWriter of the server: flushing, hijacking and http.ResponseController work as ever, and a
 // panic, http.ErrAbortHandler too, goes on to the server when the place is back. The place is held until next returns, for
-// a WebSocket that may be hours: exempt it, or give it a bulkhead of its own. (With Config.Adaptive the writer is
-// one that sees the status, and can do what the server's can; a status above 399 is no sample of the latency.)
+// a WebSocket that may be hours: exempt it, or give it a bulkhead of its own.
+//
+// With Config.Adaptive the writer is one that sees the status. It can do what the server's can, but that
+// [http.MaxBytesReader] cannot tell it to close the connection. Status 5xx, but 501 and 505, are failures, as a
+// [*StatusError] to Adaptive.Overloaded. What was quick because there was nothing to do, 304 and 4xx (429 too, which is
+// about one client), is no sample of the latency; nor are WebSockets, event streams, requests whose client has gone, and
+// those that a Handler below has refused.
 func Handler(b *Bulkhead, next http.Handler) http.Handler {
 	if next == nil {
 		panic("bulkhead.Handler: next is nil")
@@ -30,68 +36,116 @@ func Handler(b *Bulkhead, next http.Handler) http.Handler {
 	if b == nil {
 		return next
 	}
-	return &handler{next, func(*http.Request) *Bulkhead { return b }}
+	return &handler{b.set, next, func(*http.Request) *Bulkhead { return b }}
 }
 
 // ExemptPaths is a Config.Exempt for requests of exactly these paths: ExemptPaths("/healthz", "/readyz").
 func ExemptPaths(paths ...string) func(*http.Request) bool {
+	paths = slices.Clone(paths)
 	return func(r *http.Request) bool { return slices.Contains(paths, r.URL.Path) }
 }
 
 type handler struct {
+	set  *settings
 	next http.Handler
 	of   func(*http.Request) *Bulkhead
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b := h.of(r)
-	if b == nil || b.set.exempt != nil && b.set.exempt(r) {
+	if h.set.exempts(r) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	ctx := r.Context()
-	if p := b.set.requestPriority(r); p != PriorityFrom(ctx) {
-		ctx = WithPriority(ctx, p)
-	}
+	b, under := h.of(r), withPriority(r, h.set.requestPriority(r))
 	var c call
 	defer func() {
+		handUp(r, under)
 		if c.open { // a panic, or runtime.Goexit
-			c.abort()
+			c.leave()
 		}
 	}()
-	if err := c.begin(ctx, b, false); err != nil {
-		refuse(w, ctx, err)
+	if err := c.begin(under.Context(), b, false); err != nil {
+		refuse(w, under.Context(), err)
 		return
 	}
-	if c.ctx != r.Context() {
-		r = r.WithContext(c.ctx)
+	if c.tel != nil {
+		under = under.WithContext(c.ctx)
 	}
-	status := http.StatusOK
+	var a *answer
 	if b.finder != nil {
-		w = httpx.OnWriteHeader(w, func(s int, _ http.Header) { status = s })
+		a = &answer{status: http.StatusOK}
+		w, under = a.watch(w, under)
 	}
-	h.next.ServeHTTP(w, r)
-	c.settle(served(r, status))
+	h.next.ServeHTTP(w, under)
+	if c.place.start != 0 && lasting(httpx.IsUpgrade(r), w.Header()) {
+		c.place.start = 0
+	}
+	c.settle(a.verdict(c.ctx))
 }
 
-// served is what a request that was served comes to.
-func served(r *http.Request, status int) (outcome, error) {
-	switch err := r.Context().Err(); {
+// exempts reports whether a request needs no place.
+func (s *settings) exempts(r *http.Request) bool { return s.exempt != nil && s.exempt(r) }
+
+// leave is for a handler that panicked, or ended its goroutine. That is how httputil.ReverseProxy, say, takes note of a
+// client that has gone.
+func (c *call) leave() {
+	if err := c.ctx.Err(); errors.Is(err, context.Canceled) {
+		c.settle(ignored, err)
+		return
+	}
+	c.abort()
+}
+
+// handUp hands what the mux and the handler have put into their copy of the request to the server's own: who is outside
+// may look at the pattern, and net/http removes the files of the form.
+func handUp(r, under *http.Request) {
+	if under != r {
+		r.Pattern, r.MultipartForm = under.Pattern, under.MultipartForm
+	}
+}
+
+// answer is what a request came to, as an adaptive bulkhead sees it. The nil answer is that nobody looks.
+type answer struct {
+	status  int
+	refused atomic.Bool // by a Handler below
+	above   *answer     // of the Handler above
+}
+
+type answerKey struct{}
+
+// watch returns the writer and the request with which the answer is seen.
+func (a *answer) watch(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	ctx := r.Context()
+	a.above, _ = ctx.Value(answerKey{}).(*answer)
+	w = httpx.OnWriteHeader(w, func(status int, _ http.Header) { a.status = status })
+	return w, r.WithContext(context.WithValue(ctx, answerKey{}, a))
+}
+
+// verdict judges a request that was served under ctx.
+func (a *answer) verdict(ctx context.Context) (outcome, error) {
+	switch err := ctx.Err(); {
 	case errors.Is(err, context.Canceled): // the client has gone; how long it took says nothing
 		return ignored, err
-	case httpx.Failure(status):
-		return failed, &StatusError{StatusCode: status}
-	case status >= http.StatusBadRequest, httpx.IsUpgrade(r):
-		return ignored, nil
-	default:
+	case a == nil:
 		return succeeded, nil
+	case httpx.Failure(a.status) && a.refused.Load(): // a share of the work was full, which says nothing of the whole
+		return ignored, nil
+	case httpx.Failure(a.status) && a.status != http.StatusTooManyRequests: // 429 is about one client, not the server
+		return failed, &StatusError{StatusCode: a.status}
+	case !telling(a.status):
+		return unmeasured, nil
 	}
+	return succeeded, nil
 }
 
 // refuse answers a request that has no place.
 func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return // the client has gone: there is nobody to answer
+		cut(w)
+		return
+	}
+	for a, _ := ctx.Value(answerKey{}).(*answer); a != nil; a = a.above {
+		a.refused.Store(true)
 	}
 	status, after := http.StatusServiceUnavailable, time.Duration(0)
 	var full *FullError
@@ -101,9 +155,26 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 			status = http.StatusTooManyRequests
 		}
 	}
-	w.Header().Set("Retry-After", strconv.Itoa(comeBack(after)))
-	w.Header().Set("Cache-Control", "no-store")
+	h := w.Header()
+	h.Set("Retry-After", strconv.Itoa(comeBack(after)))
+	h.Set("Cache-Control", "no-store")
+	if h.Get("Content-Encoding") != "" { // set outside, for a body that will not come, or one that is encoded on its way
+		h.Del("Content-Length")
+		w.WriteHeader(status)
+		return
+	}
 	http.Error(w, http.StatusText(status), status) // the error's text has the bulkhead's name, which is nobody's business
+}
+
+// cut ends an exchange to which there is no answer. The client has gone; but should it have been this process that cancelled,
+// it is there, and the server would say 200 because nothing was written.
+func cut(w http.ResponseWriter) {
+	c := http.NewResponseController(w)
+	if conn, _, err := c.Hijack(); err == nil {
+		_ = conn.Close() // there is nobody to tell
+		return
+	}
+	_ = c.SetWriteDeadline(time.Unix(1, 0)) // on HTTP/2 that resets the stream
 }
 
 const longestRetryAfter = time.Hour

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -11,10 +12,16 @@ import (
 // "critical". It is sent if it is not "normal".
 const PriorityHeader = "Holdfast-Priority"
 
-// headerPriority is the default of Config.RequestPriority: what the header says, else what the context says.
-func headerPriority(r *http.Request) Priority {
+// HeaderPriority is the priority that a request says it has; one that says nothing of sense has its context's. It is the
+// default of Config.RequestPriority, and the beginning of one that does not believe everybody:
+//
+//	RequestPriority: func(r *http.Request) bulkhead.Priority {
+//		return min(bulkhead.HeaderPriority(r), bulkhead.Normal) // strangers are not critical
+//	}
+func HeaderPriority(r *http.Request) Priority {
 	if lines := r.Header[PriorityHeader]; len(lines) > 0 {
-		word := textproto.TrimString(lines[0])
+		word, _, _ := strings.Cut(lines[0], ",") // a proxy may make one line of several: the first counts
+		word = textproto.TrimString(word)
 		for _, p := range [...]Priority{Sheddable, Normal, Critical} {
 			if strings.EqualFold(word, p.String()) {
 				return p
@@ -24,15 +31,35 @@ func headerPriority(r *http.Request) Priority {
 	return PriorityFrom(r.Context())
 }
 
-// withHeader is the header to be sent under ctx: the request's own if that has the priority already.
-func withHeader(ctx context.Context, h http.Header) http.Header {
-	p := PriorityFrom(ctx)
-	if _, given := h[PriorityHeader]; given || p == Normal {
-		return h
+// withPriority is r under the priority that p says: r itself if that is what its context says already. Where the header
+// was not believed the context says so, or a Transport under it would pass the header on, as a reverse proxy does.
+func withPriority(r *http.Request, p Priority) *http.Request {
+	ctx := r.Context()
+	if _, told := r.Header[PriorityHeader]; !told && p == PriorityFrom(ctx) {
+		return r
+	}
+	return r.WithContext(WithPriority(ctx, min(max(p, Sheddable), Critical)))
+}
+
+// priorityHeader is the header to be sent under ctx, and whether that is another than h. A context that has been given a
+// priority has the last word; else a header that is there stays.
+func priorityHeader(ctx context.Context, h http.Header) (http.Header, bool) {
+	p, given := ctx.Value(priorityKey{}).(Priority)
+	if !given {
+		return h, false
+	}
+	var lines []string
+	if p.class() != Normal.class() {
+		lines = []string{p.String()}
+	}
+	if slices.Equal(h[PriorityHeader], lines) {
+		return h, false
 	}
 	if h = h.Clone(); h == nil {
 		h = http.Header{}
 	}
-	h[PriorityHeader] = []string{p.String()}
-	return h
+	if delete(h, PriorityHeader); lines != nil {
+		h[PriorityHeader] = lines
+	}
+	return h, true
 }

@@ -2,6 +2,7 @@ package bulkhead
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -15,15 +16,26 @@ type StatusError = httpx.StatusError
 //
 // A request that has no place is a [*FullError]. The place is held until the response's body is closed or read to its
 // end, for until then the server is at work (Config.ReleaseAtHeader: until the header is there). A body that is neither
-// holds it for ever, as it does the connection; a connection that was switched to another protocol until it is closed. The priority of the request's context goes along in the [PriorityHeader].
+// holds it for ever, as it does the connection; a connection that was switched to another protocol, until it is closed.
+//
+// The result of a request is known when its header is there, and so is its latency. Status 429 and 5xx (but 501 and 505)
+// count as failures, as a [*StatusError] to Adaptive.Overloaded; what was quick because there was nothing to do, 304 and
+// the other 4xx, is no sample of the latency.
+//
+// A priority that the request's context was given goes along in the [PriorityHeader]. What is exempt by Config goes as it
+// is.
 func Transport(b *Bulkhead, next http.RoundTripper) http.RoundTripper {
-	return &transport{httpx.Next(next), func(*http.Request) *Bulkhead { return b }}
+	if b == nil {
+		return &transport{next: httpx.Next(next)}
+	}
+	return &transport{b.set, httpx.Next(next), func(*http.Request) *Bulkhead { return b }}
 }
 
 // Host is the key of a request's host for [Keyed.Transport]: as in its URL, in lower case and without the default port.
 func Host(r *http.Request) string { return httpx.HostKey(r.URL) }
 
 type transport struct {
+	set  *settings // nil: all requests pass
 	next http.RoundTripper
 	of   func(*http.Request) *Bulkhead
 }
@@ -38,31 +50,33 @@ func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	sent, over := false, false
+	if t.set == nil {
+		return t.next.RoundTrip(req)
+	}
+	answered, over := false, false
 	var c call
 	defer func() {
 		if !over { // the base, or a callback, panicked or ended its goroutine
-			c.abandon(req, sent, resp)
+			c.abandon(req, answered, resp)
 		}
 	}()
-	b := t.of(req)
-	if b == nil || b.set.exempt != nil && b.set.exempt(req) {
+	if t.set.exempts(req) {
 		over = true
 		return t.next.RoundTrip(req)
 	}
-	if err := c.begin(req.Context(), b, false); err != nil {
+	if err := c.begin(req.Context(), t.of(req), false); err != nil {
 		over = true
 		httpx.CloseBody(req)
 		return nil, err
 	}
-	sent = true
 	watched, body := httpx.WatchBody(c.request(req))
 	resp, err = httpx.RoundTrip(t.next, watched)
+	answered = true
 	if resp != nil {
 		resp.Request = req
 	}
 	outcome, verdict := c.verdict(resp, err, body)
-	if resp == nil || b.set.releaseAtHeader {
+	if resp == nil || t.set.releaseAtHeader || bodiless(resp) {
 		c.settle(outcome, verdict)
 	} else {
 		c.hold(resp, outcome, verdict)
@@ -73,8 +87,8 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 
 // request is what goes down: the caller's own, unless there is a span for it to be under, or a priority to be told.
 func (c *call) request(req *http.Request) *http.Request {
-	header := withHeader(c.ctx, req.Header)
-	if c.ctx == req.Context() && len(header) == len(req.Header) {
+	header, another := priorityHeader(c.ctx, req.Header)
+	if c.tel == nil && !another {
 		return req
 	}
 	again := req.WithContext(c.ctx)
@@ -87,22 +101,50 @@ func (c *call) verdict(resp *http.Response, err error, body *httpx.Body) (outcom
 	switch {
 	case err != nil && body.Caused(err): // the caller's own doing: the reading of the request's body
 		return ignored, err
-	case err == nil && httpx.Failure(resp.StatusCode):
+	case err != nil:
+	case httpx.Failure(resp.StatusCode):
 		err = httpx.NewStatusError(resp, time.Now())
+	case !telling(resp.StatusCode):
+		return unmeasured, nil
 	}
 	return c.judge(err), err
 }
 
-// abandon closes what nobody else will, when RoundTrip is left by a panic.
-func (c *call) abandon(req *http.Request, sent bool, resp *http.Response) {
-	if !sent {
-		httpx.CloseBody(req)
+// telling reports whether a status says how long the work takes. What has not changed is not made again, and a fault of the
+// caller's is found before there is any work.
+func telling(status int) bool {
+	return status < http.StatusBadRequest && status != http.StatusNotModified
+}
+
+// lasting reports whether an exchange is there for as long as both sides like, an upgraded connection or a stream of
+// events: that is no sample of anything.
+func lasting(upgraded bool, h http.Header) bool {
+	const events = "text/event-stream"
+	kind := h.Get("Content-Type")
+	return upgraded || len(kind) >= len(events) && strings.EqualFold(kind[:len(events)], events)
+}
+
+// bodiless reports whether a response is complete with its header. HTTP/2 has then a body that is not http.NoBody, and who
+// knows that there is none may not close it.
+func bodiless(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusNoContent, http.StatusNotModified:
+		return true
+	}
+	return resp.Request.Method == http.MethodHead || resp.ProtoMajor >= 2 && resp.ContentLength == 0
+}
+
+// abandon closes what nobody else will, when RoundTrip is left by a panic. Before it has answered, the base may not have
+// come to close the request's body.
+func (c *call) abandon(req *http.Request, answered bool, resp *http.Response) {
+	if c.open {
+		defer c.abort()
 	}
 	if resp != nil {
-		_ = resp.Body.Close() // there is nobody to tell
+		defer resp.Body.Close()
 	}
-	if c.open {
-		c.abort()
+	if !answered {
+		httpx.CloseBody(req)
 	}
 }
 
@@ -116,6 +158,9 @@ type held struct {
 
 // hold keeps the place until nobody reads from the response any more.
 func (c *call) hold(resp *http.Response, o outcome, verdict error) {
+	if lasting(resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect, resp.Header) {
+		c.place.start = 0
+	}
 	h := &held{call: *c, outcome: o, verdict: verdict}
 	if c.place.start != 0 {
 		h.answered = c.b.set.now()

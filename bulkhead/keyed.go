@@ -167,7 +167,7 @@ func (k *Keyed[K]) Handler(key func(*http.Request) K, next http.Handler) http.Ha
 	if k == nil {
 		return next
 	}
-	return &handler{next, func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
+	return &handler{k.set, next, func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
 }
 
 // Transport is [Transport] with a bulkhead for each key; [Host] is the key for one for each host.
@@ -175,12 +175,10 @@ func (k *Keyed[K]) Transport(key func(*http.Request) K, next http.RoundTripper) 
 	if key == nil {
 		panic("bulkhead.Keyed.Transport: key is nil")
 	}
-	return &transport{httpx.Next(next), func(r *http.Request) *Bulkhead {
-		if k == nil {
-			return nil
-		}
-		return k.Get(key(r))
-	}}
+	if k == nil {
+		return &transport{next: httpx.Next(next)}
+	}
+	return &transport{k.set, httpx.Next(next), func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
 }
 
 // nameOf is the name of a key's bulkhead in errors. Metrics and spans carry the set's name alone, for keys have no bound.
