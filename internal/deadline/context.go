@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Context is an attempt's context: the caller's, with a time limit of its own. Make it with [New]. Its methods may be
-// called from many goroutines at once.
+// Context is an attempt's context: the caller's, with a time limit and an end of its own. Make it with [New]. Its
+// methods may be called from many goroutines at once.
 type Context struct {
 	parent context.Context
-	limit  time.Time
+	limit  time.Time // zero: none
 
 	// link is nil while nobody has asked for Done and nothing has happened. It is set once, under mu, and to one of
 	// the three links below where something happened before anybody asked for Done.
@@ -24,13 +24,13 @@ type Context struct {
 
 // What happened to a context before its Done was asked for. These links are never registered with anybody.
 var (
-	unasked  = settled(released, nil, false)                  // Release: from now on it is its parent
-	canceled = settled(ended, context.Canceled, false)        // Cancel
-	expired  = settled(ended, context.DeadlineExceeded, true) // the limit
+	unasked  = settled(released, end{})                                          // Release: from now on it is its parent
+	canceled = settled(ended, end{err: context.Canceled})                        // Cancel
+	expired  = settled(ended, end{err: context.DeadlineExceeded, byLimit: true}) // the limit
 )
 
-func settled(state uint32, err error, expired bool) *link {
-	l := &link{err: err, expired: expired}
+func settled(state uint32, how end) *link {
+	l := &link{how: how}
 	l.state.Store(state)
 	return l
 }
@@ -41,6 +41,9 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // New returns a context that ends with parent, or at the limit, whichever is first. If both are past when somebody
 // first looks, it ended with parent. If the limit is not before the parent's own deadline, the parent is trusted to
 // end by then, as package context does.
+//
+// The zero time is no limit: then no timer is armed and no clock is read. Somebody has to call Release or Cancel, or the
+// parent keeps what Done has made until its own end.
 func New(parent context.Context, limit time.Time) *Context {
 	if parent == nil {
 		panic("deadline: New with a nil parent")
@@ -48,9 +51,12 @@ func New(parent context.Context, limit time.Time) *Context {
 	return &Context{parent: parent, limit: limit}
 }
 
-// Deadline returns the earlier of the parent's deadline and the limit; after Release, the parent's.
+// Deadline returns the earlier of the parent's deadline and the limit; after Release, and without a limit, the parent's.
 func (c *Context) Deadline() (time.Time, bool) {
 	d, ok := c.parent.Deadline()
+	if c.limit.IsZero() {
+		return d, ok
+	}
 	if l := c.link.Load(); l != nil && l.state.Load() == released {
 		return d, ok
 	}
@@ -84,10 +90,8 @@ func (c *Context) Err() error {
 		switch err := c.parent.Err(); {
 		case err != nil:
 			// Not only returned: another goroutine may be about to say that it was the limit, and all must hear the same.
-			end := settled(ended, err, false)
-			end.byParent = true
-			l = c.settle(end)
-		case time.Until(c.limit) <= 0:
+			l = c.settle(settled(ended, end{err: err, byParent: true}))
+		case past(c.limit):
 			l = c.settle(expired)
 		default:
 			return nil
@@ -100,7 +104,7 @@ func (c *Context) Err() error {
 		return nil
 	}
 	<-c.done // the error is there a moment before the channel is closed
-	return l.err
+	return l.how.err
 }
 
 // Value returns what the parent has for key.
@@ -108,8 +112,10 @@ func (c *Context) Value(key any) any {
 	if _, ok := key.(nearest); ok {
 		return c
 	}
-	if key == cancelCtxKey && c.endedItself() {
-		return nil // see causekey.go
+	if key == cancelCtxKey {
+		if l := c.link.Load(); l != nil && l.state.Load() == ended && !l.how.byParent {
+			return l.how.cause.value() // see causekey.go
+		}
 	}
 	return c.parent.Value(key)
 }
@@ -126,15 +132,28 @@ func (c *Context) Release() {
 
 // Cancel says that the attempt failed and that its result is thrown away: it ends the context with [context.Canceled]
 // and frees what it holds. After the end, and after Release, it does nothing, so it may be deferred.
-func (c *Context) Cancel() {
+func (c *Context) Cancel() { c.cancel(canceled) }
+
+// CancelCause is Cancel with a cause, that [context.Cause] reports for the context and for those derived from it. If
+// cause is nil, it is Cancel.
+func (c *Context) CancelCause(cause *Cause) {
+	if cause == nil {
+		c.cancel(canceled)
+		return
+	}
+	c.cancel(cause.settled)
+}
+
+// cancel ends the context as the link says, which also stands for it if nobody has asked for Done.
+func (c *Context) cancel(as *link) {
 	if c.Err() != nil {
-		return // the limit, seen by nobody until now, comes first: Expired stays true
+		return // the parent's end, and the limit, seen by nobody until now, come first: Expired stays true
 	}
 	l := c.link.Load()
 	if l == nil {
-		l = c.settle(canceled)
+		l = c.settle(as)
 	}
-	l.cancel()
+	l.end(as.how)
 }
 
 // Expired reports whether the context ended at its own limit: not with the parent, and not by Cancel.
@@ -143,7 +162,7 @@ func (c *Context) Expired() bool {
 		return false
 	}
 	l := c.link.Load()
-	return l != nil && l.expired
+	return l != nil && l.how.byLimit
 }
 
 // AfterFunc arranges for f to be called in its own goroutine at the end, as [context.AfterFunc] describes. Package
@@ -161,14 +180,14 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 
 // String is for package fmt, which would otherwise read the fields while others write them.
 func (c *Context) String() string {
+	if c.limit.IsZero() {
+		return fmt.Sprintf("%v.WithLimit(none)", c.parent)
+	}
 	return fmt.Sprintf("%v.WithLimit(%s)", c.parent, c.limit)
 }
 
-// endedItself reports whether the context has ended, and not with its parent.
-func (c *Context) endedItself() bool {
-	l := c.link.Load()
-	return l != nil && l.state.Load() == ended && !l.byParent
-}
+// past reports whether it is time for the limit. Without one it costs no look at the clock.
+func past(limit time.Time) bool { return !limit.IsZero() && time.Until(limit) <= 0 }
 
 // settle records what happened before anybody asked for Done, unless something else has happened meanwhile. It
 // returns the link that stands.

@@ -79,3 +79,53 @@ func BenchmarkAttempt(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkHedged is one of the attempts that run at once: without a limit, released as the winner or cancelled with a
+// cause.
+func BenchmarkHedged(b *testing.B) {
+	parent, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	release := (*deadline.Context).Release
+	lose := func(c *deadline.Context) { c.CancelCause(lost) }
+	for _, c := range []struct {
+		name string
+		life func(*deadline.Context)
+	}{
+		{"released", release},
+		{"lost", lose},
+		{"err", func(c *deadline.Context) { _ = c.Err(); c.Release() }},
+		{"done_released", func(c *deadline.Context) { sink = c.Done(); c.Release() }},
+		{"done_lost", func(c *deadline.Context) { sink = c.Done(); c.CancelCause(lost) }},
+		{"lost_cause", func(c *deadline.Context) { c.CancelCause(lost); _ = context.Cause(c) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.life(deadline.New(parent, time.Time{}))
+			}
+		})
+	}
+	b.Run("lost_parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				lose(deadline.New(parent, time.Time{}))
+			}
+		})
+	})
+	b.Run("std", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, cancel := context.WithCancelCause(parent)
+			cancel(errLost)
+		}
+	})
+	b.Run("std_done", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx, cancel := context.WithCancelCause(parent)
+			sink = ctx.Done()
+			cancel(errLost)
+		}
+	})
+}

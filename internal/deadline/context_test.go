@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,12 @@ func isDone(ctx context.Context) bool {
 	}
 }
 
+// Two causes, as a policy would have them.
+var (
+	errLost, errOther = errors.New("another attempt was faster"), errors.New("other")
+	lost, other       = deadline.NewCause(errLost), deadline.NewCause(errOther)
+)
+
 // TestScripts runs through the lives of a context, each with Done asked for at the start and only at the end: what is
 // seen must be the same.
 func TestScripts(t *testing.T) {
@@ -33,85 +40,119 @@ func TestScripts(t *testing.T) {
 	alive := state{}
 	atLimit := state{context.DeadlineExceeded, context.DeadlineExceeded, true}
 	cancelled := state{context.Canceled, context.Canceled, false}
+	asLost := state{context.Canceled, errLost, false}
+	asOther := state{context.Canceled, errOther, false}
 	byParent := state{context.Canceled, boom, false}
-	// l: wait for a limit (1 s), p: cancel the parent, r: Release, c: Cancel.
+	// l: wait for a limit (1 s), p: cancel the parent, r: Release, c: Cancel, x and y: CancelCause.
 	rows := []struct {
-		script string
-		want   state
+		script    string
+		want      state
+		unlimited state // what is seen without a limit
 	}{
-		{"", alive},
-		{"l", atLimit},
-		{"p", byParent},
-		{"r", alive},
-		{"rl", alive},
-		{"rp", byParent},
-		{"rlp", byParent},
-		{"rr", alive},
-		{"c", cancelled},
-		{"cl", cancelled},
-		{"cp", cancelled},
-		{"cr", cancelled},
-		{"crp", cancelled},
-		{"rc", alive}, // Cancel may be deferred
-		{"rcp", byParent},
-		{"pr", byParent},
-		{"pc", byParent},
-		{"pl", byParent},
-		{"prl", byParent},
-		{"le", atLimit},
-		{"lep", atLimit}, // e: somebody looked at Err, so the limit was first
-		{"ler", atLimit},
-		{"lerp", atLimit},
-		{"lc", atLimit}, // Cancel looks too
-		{"lcp", atLimit},
+		{"", alive, alive},
+		{"l", atLimit, alive},
+		{"p", byParent, byParent},
+		{"r", alive, alive},
+		{"rl", alive, alive},
+		{"rp", byParent, byParent},
+		{"rlp", byParent, byParent},
+		{"rr", alive, alive},
+		{"c", cancelled, cancelled},
+		{"cl", cancelled, cancelled},
+		{"cp", cancelled, cancelled},
+		{"cr", cancelled, cancelled},
+		{"crp", cancelled, cancelled},
+		{"rc", alive, alive}, // Cancel may be deferred
+		{"rcp", byParent, byParent},
+		{"pr", byParent, byParent},
+		{"pc", byParent, byParent},
+		{"pl", byParent, byParent},
+		{"prl", byParent, byParent},
+		{"le", atLimit, alive},
+		{"lep", atLimit, byParent}, // e: somebody looked at Err, so the limit was first
+		{"ler", atLimit, alive},
+		{"lerp", atLimit, byParent},
+		{"lc", atLimit, cancelled}, // Cancel looks too
+		{"lcp", atLimit, cancelled},
+		{"x", asLost, asLost},
+		{"xl", asLost, asLost},
+		{"xp", asLost, asLost}, // the parent's cause comes too late
+		{"xr", asLost, asLost},
+		{"xrp", asLost, asLost},
+		{"xc", asLost, asLost},
+		{"cx", cancelled, cancelled},
+		{"xy", asLost, asLost},
+		{"yx", asOther, asOther},
+		{"rx", alive, alive},
+		{"rxp", byParent, byParent},
+		{"px", byParent, byParent}, // the parent ended first, though nobody looked
+		{"prx", byParent, byParent},
+		{"lx", atLimit, asLost}, // CancelCause looks too
+		{"lxp", atLimit, asLost},
+		{"ex", asLost, asLost},
+	}
+	run := func(t *testing.T, script string, want state, early, limited bool) {
+		parent, cancel := context.WithCancelCause(t.Context())
+		var limit time.Time
+		if limited {
+			limit = time.Now().Add(time.Second)
+		}
+		ctx := deadline.New(parent, limit)
+		var done <-chan struct{}
+		if early {
+			done = ctx.Done()
+		}
+		for _, op := range script {
+			switch op {
+			case 'l':
+				time.Sleep(time.Second)
+			case 'p':
+				cancel(boom)
+			case 'r':
+				ctx.Release()
+			case 'c':
+				ctx.Cancel()
+			case 'x':
+				ctx.CancelCause(lost)
+			case 'y':
+				ctx.CancelCause(other)
+			case 'e':
+				_ = ctx.Err()
+			}
+		}
+		if got := (state{ctx.Err(), context.Cause(ctx), ctx.Expired()}); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		ended := want.err != nil
+		if isDone(ctx) != ended {
+			t.Errorf("Done is closed: %v", !ended)
+		}
+		if early {
+			select {
+			case <-done:
+			default:
+				if ended {
+					t.Error("the channel of the start is open")
+				}
+			}
+		}
+		cancel(nil)
+		ctx.Cancel()
+		if err := ctx.Err(); err == nil || ended && (err != want.err || context.Cause(ctx) != want.cause) {
+			t.Errorf("in the end: %v, cause %v", err, context.Cause(ctx))
+		}
 	}
 	for _, row := range rows {
 		for _, early := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/early=%v", row.script, early), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					parent, cancel := context.WithCancelCause(t.Context())
-					ctx := deadline.New(parent, time.Now().Add(time.Second))
-					var done <-chan struct{}
-					if early {
-						done = ctx.Done()
-					}
-					for _, op := range row.script {
-						switch op {
-						case 'l':
-							time.Sleep(time.Second)
-						case 'p':
-							cancel(boom)
-						case 'r':
-							ctx.Release()
-						case 'c':
-							ctx.Cancel()
-						case 'e':
-							_ = ctx.Err()
-						}
-					}
-					if got := (state{ctx.Err(), context.Cause(ctx), ctx.Expired()}); got != row.want {
-						t.Errorf("got %v, want %v", got, row.want)
-					}
-					ended := row.want.err != nil
-					if isDone(ctx) != ended {
-						t.Errorf("Done is closed: %v", !ended)
-					}
-					if early {
-						select {
-						case <-done:
-						default:
-							if ended {
-								t.Error("the channel of the start is open")
-							}
-						}
-					}
-					cancel(nil)
-					ctx.Cancel()
-					if err := ctx.Err(); err == nil || ended && err != row.want.err {
-						t.Errorf("in the end: %v", err)
-					}
+			for _, limited := range []bool{true, false} {
+				want := row.want
+				if !limited {
+					want = row.unlimited
+				}
+				t.Run(fmt.Sprintf("%s/early=%v/limited=%v", row.script, early, limited), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { run(t, row.script, want, early, limited) })
 				})
-			})
+			}
 		}
 	}
 }
@@ -159,19 +200,25 @@ func TestDeadline(t *testing.T) {
 	defer cancel()
 	for _, c := range []struct {
 		parent         context.Context
-		limit          time.Duration
-		want, released time.Duration
+		limit          time.Duration // zero: none
+		want, released time.Duration // zero: none
 	}{
 		{parent, time.Minute, time.Minute, time.Hour},
 		{parent, 2 * time.Hour, time.Hour, time.Hour},
 		{t.Context(), time.Minute, time.Minute, 0},
+		{parent, 0, time.Hour, time.Hour},
+		{t.Context(), 0, 0, 0},
 	} {
 		for _, ask := range []bool{true, false} {
-			ctx := deadline.New(c.parent, now.Add(c.limit))
+			var limit time.Time
+			if c.limit > 0 {
+				limit = now.Add(c.limit)
+			}
+			ctx := deadline.New(c.parent, limit)
 			if ask {
 				ctx.Done()
 			}
-			if d, ok := ctx.Deadline(); !ok || d.Sub(now) != c.want {
+			if d, ok := ctx.Deadline(); ok != (c.want > 0) || ok && d.Sub(now) != c.want {
 				t.Errorf("limit %v: %v, %v", c.limit, d.Sub(now), ok)
 			}
 			ctx.Release()
@@ -196,9 +243,9 @@ func TestParentsDeadlineIsTheEarlier(t *testing.T) {
 	})
 }
 
-// TestCauseStaysWithTheEnd: the parent's later end has a cause, but not for what ended at its limit.
 type valueKey struct{}
 
+// TestCauseStaysWithTheEnd: the parent's later end has a cause, but not for what ended at its limit.
 func TestCauseStaysWithTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancelCause(t.Context())
@@ -227,7 +274,10 @@ func TestValueAndString(t *testing.T) {
 	if ctx.Value(key{}) != "value" {
 		t.Error("after the end the values are gone")
 	}
-	if s := fmt.Sprint(ctx); len(s) < len(".WithLimit") {
+	if s := fmt.Sprint(ctx); !strings.Contains(s, ".WithLimit(2") {
+		t.Error(s)
+	}
+	if s := fmt.Sprint(deadline.New(parent, time.Time{})); !strings.HasSuffix(s, ".WithLimit(none)") {
 		t.Error(s)
 	}
 }
@@ -240,22 +290,6 @@ func TestNilParent(t *testing.T) {
 	}()
 	//lint:ignore SA1012 it is what is tested
 	deadline.New(nil, time.Now())
-}
-
-func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	limit := time.Now().Add(time.Hour)
-	for name, end := range map[string]func(*deadline.Context){
-		"Release": (*deadline.Context).Release,
-		"Cancel":  (*deadline.Context).Cancel,
-		"Err":     func(c *deadline.Context) { _ = c.Err() },
-	} {
-		if n := testing.AllocsPerRun(1000, func() { end(deadline.New(t.Context(), limit)) }); n > 1 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
 }
 
 // TestParentThatNeverEnds has nothing to register with; the limit works all the same.
@@ -274,6 +308,14 @@ func TestParentThatNeverEnds(t *testing.T) {
 		time.Sleep(time.Hour)
 		if free.Err() != nil || free.Done() != done {
 			t.Error("it ended after Release, or has another channel")
+		}
+		unlimited := deadline.New(context.Background(), time.Time{})
+		if isDone(unlimited) {
+			t.Error("it ended by itself")
+		}
+		unlimited.CancelCause(lost)
+		if !isDone(unlimited) || context.Cause(unlimited) != errLost {
+			t.Error(context.Cause(unlimited))
 		}
 	})
 }

@@ -3,7 +3,6 @@ package deadline_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +36,7 @@ func TestDerived(t *testing.T) {
 					if c.released && late {
 						ctx.Release()
 					}
-					goroutines := runtime.NumGoroutine()
+					before := goroutines()
 					withCancel, stop1 := context.WithCancel(ctx)
 					defer stop1()
 					withTimeout, stop2 := context.WithTimeout(ctx, time.Hour)
@@ -46,8 +45,8 @@ func TestDerived(t *testing.T) {
 					nested := deadline.New(withValue, time.Now().Add(time.Hour))
 					nested.Done()
 					synctest.Wait()
-					if n := runtime.NumGoroutine(); n > goroutines {
-						t.Errorf("%d goroutines more", n-goroutines)
+					if n := goroutines(); n != before {
+						t.Errorf("%d goroutines more", n-before)
 					}
 					if c.released && !late {
 						ctx.Release()

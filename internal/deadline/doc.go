@@ -8,6 +8,13 @@
 //		ctx.Release() // v may hold a body or rows that are still read under ctx
 //	}
 //
+// Where several attempts run at once there need not be a limit, and those that lose are told why:
+//
+//	var lost = deadline.NewCause(ErrLost) // once
+//
+//	ctx := deadline.New(parent, time.Time{}) // one for each attempt
+//	ctx.CancelCause(lost)                    // another was faster
+//
 // It differs from [context.WithTimeout] in three ways:
 //
 //   - Nothing is armed until somebody asks for Done. Work that only looks at Err or Deadline costs one allocation
@@ -17,9 +24,10 @@
 //     would end the body that the caller is still reading; without cancel every call leaves an entry in the parent.
 //   - It says whether it was its own limit that ended it ([Context.Expired]).
 //
-// How it is made: a [Context] is 64 bytes and nothing else until Done is asked for. Then it gets a channel and a link.
+// How it is made: a [Context] is 64 bytes and nothing else until Done is asked for. Until then it is not registered with
+// anybody, and how it ends is a pointer to one of a few links that all contexts share. Then it gets a channel and a link.
 // The link is what the parent and the timer hold; it knows the functions to call at the end, and it holds the channel,
-// strongly while the limit runs and weakly after Release. See link.go for why that is sound.
+// strongly until Release and weakly from then on. See link.go for why that is sound.
 //
 // Do not use it where context.WithTimeout will do: where the context ends with the function that made it.
 package deadline

@@ -35,36 +35,42 @@ import (
 //     the link off the parent and touches nothing else.
 type link struct {
 	parent context.Context
+	how    end // set before state becomes ended, and then stands
 
 	state atomic.Uint32 // set with mu held
 
 	mu       sync.Mutex
-	err      error // this and the next two are set before state becomes ended, and then stand
-	expired  bool
-	byParent bool
+	dead     bool               // the channel was collected
 	done     chan struct{}      // nil after release, if the parent can end
 	weakDone weak.Pointer[byte] // instead
-	dead     bool               // the channel was collected
 	timer    *time.Timer        // nil when it need not be stopped
 	leash    leash              // to the parent
 	waiters  waiters            // the functions of AfterFunc
 }
 
+// end is how a context ended.
+type end struct {
+	err      error
+	cause    *Cause // nil: none but err, or the parent's
+	byLimit  bool
+	byParent bool
+}
+
 // The states of a link.
 const (
-	running  uint32 = iota // with its limit
-	released               // without
+	running  uint32 = iota // with its limit, if it has one
+	released               // as the parent, from now on
 	ended
 )
 
-// start registers with the parent and arms the timer. The link may have ended when it returns.
+// start registers with the parent and arms the timer, if there is a limit. The link may have ended when it returns.
 func (l *link) start(limit time.Time) {
 	// Not under mu: a parent that is not of package context may call back at once.
 	leash := follow(l.parent, l.parentEnded)
 	l.mu.Lock()
 	if l.state.Load() == running {
 		l.leash = leash
-		if d, ok := l.parent.Deadline(); !ok || limit.Before(d) {
+		if d, ok := l.parent.Deadline(); !limit.IsZero() && (!ok || limit.Before(d)) {
 			l.timer = time.AfterFunc(time.Until(limit), l.limitReached)
 		}
 	}
@@ -77,7 +83,7 @@ func (l *link) look(limit time.Time) bool {
 	if l.lookUp() {
 		return true
 	}
-	if l.state.Load() == running && time.Until(limit) <= 0 {
+	if l.state.Load() == running && past(limit) {
 		l.limitReached()
 	}
 	return l.state.Load() == ended
@@ -96,25 +102,23 @@ func (l *link) parentEnded() {
 	if err == nil { // it is not of package context, and breaks the rules of one
 		err = context.Canceled
 	}
-	l.end(err, false, true)
+	l.end(end{err: err, byParent: true})
 }
 
-func (l *link) limitReached() { l.end(context.DeadlineExceeded, true, false) }
-
-func (l *link) cancel() { l.end(context.Canceled, false, false) }
+func (l *link) limitReached() { l.end(expired.how) }
 
 // end is the end, unless there has been one. After Release only the parent can cause it: a timer that has fired but
 // not yet got the lock comes too late.
-func (l *link) end(err error, expired, byParent bool) {
-	if l.tooLate(byParent) {
+func (l *link) end(how end) {
+	if l.tooLate(how) {
 		return // without the lock, which would be one for all where the link is one of those of context.go
 	}
 	l.mu.Lock()
-	if l.tooLate(byParent) {
+	if l.tooLate(how) {
 		l.mu.Unlock()
 		return
 	}
-	l.err, l.expired, l.byParent = err, expired, byParent
+	l.how = how
 	l.state.Store(ended)
 	if done := l.channel(); done != nil {
 		close(done)
@@ -126,16 +130,16 @@ func (l *link) end(err error, expired, byParent bool) {
 	if timer != nil {
 		timer.Stop()
 	}
-	if leash != nil && !byParent {
+	if leash != nil && !how.byParent {
 		leash.stop()
 	}
 	startAll(waiters)
 }
 
-// tooLate reports whether the link can no longer be ended. Once true it stays true.
-func (l *link) tooLate(byParent bool) bool {
+// tooLate reports whether the link can no longer be ended in this way. Once true it stays true.
+func (l *link) tooLate(how end) bool {
 	s := l.state.Load()
-	return s == ended || s == released && !byParent
+	return s == ended || s == released && !how.byParent
 }
 
 // release stops the limit and loosens the hold on the channel.

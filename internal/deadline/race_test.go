@@ -2,28 +2,39 @@ package deadline_test
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/deadline"
 )
 
-// TestEverythingAtOnce: Done from 100 goroutines while the limit, Cancel, Release and the parent's end race. Whoever
-// sees an error finds the channel closed, and the other way round; there is one channel and one error.
+// TestEverythingAtOnce: Done from 100 goroutines while the limit, if there is one, Cancel with a cause and without,
+// Release and the parent's end race. Whoever sees an error finds the channel closed, and the other way round; there is
+// one channel, one error and one cause, for the context and for what is derived from it.
 func TestEverythingAtOnce(t *testing.T) {
-	for round := range 200 {
-		parent, cancel := context.WithCancel(t.Context())
-		ctx := deadline.New(parent, time.Now().Add(time.Duration(round)*time.Microsecond))
+	errGone := errors.New("gone")
+	for round := range 300 {
+		parent, cancel := context.WithCancelCause(t.Context())
+		limit := time.Now().Add(time.Duration(round) * time.Microsecond)
+		if round%4 == 1 {
+			limit = time.Time{}
+		}
+		ctx := deadline.New(parent, limit)
+		type end struct{ err, cause error }
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		errs := map[error]bool{}
+		ends := map[end]bool{}
+		var derived []context.Context
+		var calls sync.WaitGroup // done once by each function
 		see := func() {
 			err := ctx.Err()
 			done := ctx.Done()
 			if err != nil {
 				mu.Lock()
-				errs[err] = true
+				ends[end{err, context.Cause(ctx)}] = true
 				mu.Unlock()
 				select {
 				case <-done:
@@ -40,38 +51,117 @@ func TestEverythingAtOnce(t *testing.T) {
 			default:
 			}
 		}
+		derive := func(under context.Context) {
+			child, stop := context.WithCancel(under)
+			context.AfterFunc(child, stop) // it is not to end otherwise
+			mu.Lock()
+			derived = append(derived, child)
+			mu.Unlock()
+		}
 		for g := range 100 {
 			wg.Go(func() {
 				switch {
 				case g == 50 && round%2 == 0:
-					cancel()
+					cancel(errGone)
 				case g == 60 && round%3 == 0:
 					ctx.Release()
 				case g == 70 && round%5 == 0:
 					ctx.Cancel()
+				case g == 55 && round%5 == 1, g == 75 && round%7 == 1:
+					ctx.CancelCause(lost)
+				case g == 56 && round%5 == 1, g == 65 && round%7 == 2:
+					ctx.CancelCause(other)
 				case g%10 == 0:
+					calls.Add(1)
 					stop := context.AfterFunc(ctx, func() {
 						if ctx.Err() == nil {
 							t.Error("called before the end")
 						}
+						calls.Done()
 					})
-					stop()
+					if g%20 == 0 && stop() {
+						calls.Done()
+					}
 				case g%10 == 1:
 					child, stop := context.WithCancel(ctx)
 					_ = child.Err()
 					stop()
+				case g%10 == 2:
+					derive(ctx)
+				case g%10 == 3:
+					derive(context.WithValue(ctx, valueKey{}, g))
+				case g%10 == 4:
+					derive(deadline.New(ctx, time.Time{}))
 				}
 				see()
+				if ctx.Value(valueKey{}) != nil {
+					t.Error("a value from nowhere")
+				}
 				if ctx.Expired() && ctx.Err() != context.DeadlineExceeded {
 					t.Error("expired, and", ctx.Err())
 				}
 			})
 		}
 		wg.Wait()
-		cancel()
+		cancel(nil)
 		see()
-		if ctx.Err() == nil || len(errs) > 1 {
-			t.Errorf("round %d: %v; seen %v", round, ctx.Err(), errs)
+		calls.Wait()
+		for _, child := range derived {
+			<-child.Done()
+			ends[end{child.Err(), context.Cause(child)}] = true
+		}
+		if ctx.Err() == nil || len(ends) != 1 {
+			t.Errorf("round %d: %v, cause %v; seen %v", round, ctx.Err(), context.Cause(ctx), ends)
+		}
+	}
+}
+
+// TestHedgeRace: attempts under one parent ask for what they like until one of them has won.
+func TestHedgeRace(t *testing.T) {
+	for range 200 {
+		parent, cancel := context.WithCancel(t.Context())
+		var attempts [3]*deadline.Context
+		for i := range attempts {
+			attempts[i] = deadline.New(parent, time.Time{})
+		}
+		var won atomic.Int32
+		var winners [len(attempts)]context.Context
+		var wg sync.WaitGroup
+		for i, ctx := range attempts {
+			wg.Go(func() {
+				child := context.WithValue(ctx, valueKey{}, i)
+				if i != 0 {
+					child, cancel := context.WithCancel(ctx)
+					context.AfterFunc(child, cancel)
+					winners[i] = child
+				} else {
+					winners[i] = child // nobody asks for Done
+				}
+				if won.CompareAndSwap(0, int32(i)+1) {
+					ctx.Release()
+					for j, loser := range attempts {
+						if j != i {
+							loser.CancelCause(lost)
+						}
+					}
+				}
+				ctx.Cancel() // deferred: nothing for the winner
+			})
+		}
+		wg.Wait()
+		winner := int(won.Load()) - 1
+		for i, ctx := range attempts {
+			switch err := context.Cause(ctx); {
+			case i == winner && (err != nil || winners[i].Err() != nil):
+				t.Errorf("the winner: %v, below it %v", err, winners[i].Err())
+			case i != winner && err != errLost && err != context.Canceled: // by itself, before the winner told it
+				t.Errorf("a loser: %v", err)
+			}
+		}
+		cancel()
+		<-winners[winner].Done()
+		if attempts[winner].Err() != context.Canceled {
+			t.Error(attempts[winner].Err())
 		}
 	}
 }
