@@ -33,6 +33,8 @@ func breakerPolicy() contract.Policy {
 		Differs: map[contract.Row]contract.Difference{
 			contract.EndsWaiting:   {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: neverWaits},
 			contract.CannotBeMet:   {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: neverWaits},
+			contract.EndsQueued:    {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: noQueue},
+			contract.UnmetQueued:   {Why: "a breaker never waits: it lets a call pass or refuses it", Instead: noQueue},
 			contract.HTTPTimeLimit: {Why: "a breaker sets no time limit: the context is the caller's own", Instead: sameContext},
 		},
 	}
@@ -132,12 +134,12 @@ func allowDoor(b *breaker.Breaker) contract.Door {
 			return v, err
 		},
 		Differs: map[contract.Row]contract.Difference{
-			contract.ContextDone: {Why: "Allow takes no context: whoever has one asks it", Instead: allowAsksNoContext},
+			contract.ContextDone: {Why: "Allow takes no context: whoever has one asks it", Instead: asksNoContext},
 			contract.Cancelled: {
 				Why:     "Allow takes no context: the error given to Done has to say that the caller cancelled",
-				Instead: allowCancelled,
+				Instead: saidToDone,
 			},
-			contract.NilFunc: {Why: "Allow takes no function", Instead: func(*testing.T, *contract.Cell) {}},
+			contract.NilFunc: {Why: "Allow takes no function", Instead: nothing},
 		},
 	}
 }

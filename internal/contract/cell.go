@@ -24,6 +24,8 @@ type Subject struct {
 	Door  Door
 	t     *testing.T
 	calls atomic.Uint64
+
+	beside map[string]uint64 // calls that a layer had beside those, by its label
 }
 
 // errFn is what an fn of the suite fails with.
@@ -50,18 +52,36 @@ func (c *Cell) find(t *testing.T, doors []Door) Door {
 // Fresh makes a policy to the setup.
 func (c *Cell) Fresh(t *testing.T, s Setup) *Subject {
 	t.Helper()
-	return c.subject(t, c.Policy.New(t, s))
+	return c.Subject(t, c.Policy.New(t, s))
 }
 
-func (c *Cell) subject(t *testing.T, in *Instance) *Subject {
+// Subject looks at an instance through the door of the cell.
+func (c *Cell) Subject(t *testing.T, in *Instance) *Subject {
 	t.Helper()
-	return &Subject{Instance: in, Door: c.find(t, in.Doors), t: t}
+	return &Subject{Instance: in, Door: c.find(t, in.Doors), t: t, beside: map[string]uint64{}}
 }
 
 // Call runs fn through the door.
 func (s *Subject) Call(ctx context.Context, fn Func) (int, error) {
 	s.calls.Add(1)
 	return s.Door.Call(ctx, fn)
+}
+
+// Fill takes all of what calls wait for, so that the next has to wait; the returned function gives it back.
+func (s *Subject) Fill() (empty func()) {
+	s.t.Helper()
+	l := s.queueing()
+	if l < 0 {
+		s.t.Fatal("no layer has a queue")
+	}
+	empty, calls := s.Layers[l].Fill()
+	s.beside[s.Layers[l].Label] += calls
+	return empty
+}
+
+// queueing is the layer that has a queue; below zero if none has.
+func (s *Subject) queueing() int {
+	return slices.IndexFunc(s.Layers, func(l Layer) bool { return l.Fill != nil })
 }
 
 // Passes checks that a call goes through: nothing is wedged, no lock is held, no place is lost. It calls from another
@@ -92,11 +112,15 @@ func (s *Subject) Settled() {
 		if i > 0 {
 			entered = l.Entered()
 		}
+		entered += s.beside[l.Label]
 		if b := l.Books(); b.Calls() != entered {
 			s.t.Errorf("%s: %d calls, but the books have %d: %+v", l.Label, entered, b.Calls(), b)
 		}
 		if l.Places != nil && l.Places() != 0 {
 			s.t.Errorf("%s: %d places are out, and no call is under way", l.Label, l.Places())
+		}
+		if l.Queued != nil && l.Queued() != 0 {
+			s.t.Errorf("%s: %d calls wait, and none is under way", l.Label, l.Queued())
 		}
 	}
 	if s.Door.Open != nil && s.Door.Open() != 0 {

@@ -17,6 +17,10 @@ type Policy struct {
 	// Variant says that this is made of policies that are tested by themselves: a stack. It is spared the longest runs.
 	Variant bool
 
+	// Brief says that there is a longer test of much the same: of the same layers in another order. It is spared
+	// whatever takes a second.
+	Brief bool
+
 	// New makes a fresh one. The suite calls it inside of a bubble where a row waits.
 	New func(testing.TB, Setup) *Instance
 
@@ -28,6 +32,14 @@ type Policy struct {
 
 	// Unmet is the error that says that the deadline comes before the next attempt, of a policy that waits.
 	Unmet error
+
+	// Queues are all that a call may have to wait for before it runs. Nil where there is nothing.
+	Queues []Queue
+
+	// Full is what the error is of a call that did not get what it waited for; Hopeless reports whether it is so
+	// because it would not have been done before its deadline.
+	Full     error
+	Hopeless func(error) bool
 
 	// Differs are the rows that are different in all doors. Those of one door are in the [Door].
 	Differs map[Row]Difference
@@ -47,7 +59,7 @@ type Setup struct {
 	// Poor leaves nothing in the budget but what it grants for nothing, to a caller with little traffic.
 	Poor bool
 
-	// OnePlace leaves one place: a breaker is half-open and admits one probe, a bulkhead has one slot. The call that
+	// OnePlace leaves one place: a breaker is half-open and admits one probe, a bulkhead has one place. The call that
 	// takes it has to give it back.
 	OnePlace bool
 
@@ -103,6 +115,9 @@ type Door struct {
 	// Allocates says that a success is not free of allocations here: HTTP, where the request alone is one.
 	Allocates bool
 
+	// Take is the primitive of this door. Nil: that of the [Instance].
+	Take func() (done, copied func(error), err error)
+
 	// Differs are the rows that are different in this door.
 	Differs map[Row]Difference
 }
@@ -118,6 +133,12 @@ type Layer struct {
 
 	Places func() int     // permits and probes that are out. Nil: the policy has none
 	Tokens func() float64 // in its budget. Nil: the policy has none
+	Queued func() int     // calls that wait. Nil: none ever does
+
+	// Fill takes all of what calls of this layer wait for, and the returned function sees to it that one call can have
+	// it again. calls is how many calls that is in the books of the layer, once all of it is given back. Nil: the
+	// policy has no queue.
+	Fill func() (empty func(), calls uint64)
 }
 
 // Books are what a policy says became of its calls.
@@ -144,6 +165,19 @@ type Callback struct {
 
 	// Doors are where it can happen. Nil: in all.
 	Doors []string
+
+	// Before is the label of the layer that runs it before a call is one: a call in which it goes wrong is in no book of
+	// that layer. Empty: there is none.
+	Before string
+}
+
+// Queue is something that calls wait for, in the order of their coming or in another: a place, their turn.
+type Queue struct {
+	Name string
+
+	// New makes an instance to a setup, in which nobody else waits for anything. One of its layers has a Fill. One call
+	// at a time may wait, for Setup.Wait at most.
+	New func(testing.TB, Setup) *Instance
 }
 
 // Difference is a cell that differs from its row.

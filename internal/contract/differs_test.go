@@ -3,10 +3,12 @@ package contract_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/internal/contract"
 )
 
@@ -34,6 +36,8 @@ func neverLate(t *testing.T, c *contract.Cell) {
 		s.Settled()
 	})
 }
+
+func nothing(*testing.T, *contract.Cell) {}
 
 func noPrimitive(t *testing.T, c *contract.Cell) {
 	if s := c.Fresh(t, contract.Setup{}); s.Take != nil {
@@ -71,8 +75,27 @@ func sameContext(t *testing.T, c *contract.Cell) {
 	}
 }
 
-// allowAsksNoContext: a call whose context is done is let through as any other.
-func allowAsksNoContext(t *testing.T, c *contract.Cell) {
+// noQueue: a call runs at once.
+func noQueue(t *testing.T, c *contract.Cell) {
+	synctest.Test(t, func(t *testing.T) {
+		s := c.Fresh(t, contract.Setup{Wait: time.Minute})
+		for _, l := range s.Layers {
+			if l.Fill != nil || l.Queued != nil {
+				t.Fatal("it has a queue: the row applies")
+			}
+		}
+		start := time.Now()
+		if _, err := s.Call(t.Context(), func(context.Context) (int, error) { return time.Now().Compare(start), nil }); err != nil {
+			t.Error(err)
+		}
+		if time.Since(start) != 0 {
+			t.Errorf("it took %v", time.Since(start))
+		}
+	})
+}
+
+// asksNoContext: a call whose context is done is let through as any other.
+func asksNoContext(t *testing.T, c *contract.Cell) {
 	s := c.Fresh(t, contract.Setup{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -83,9 +106,9 @@ func allowAsksNoContext(t *testing.T, c *contract.Cell) {
 	s.Settled()
 }
 
-// allowCancelled: what says that the caller cancelled is ignored, and gives the place back at once; what does not say
-// so is a failure.
-func allowCancelled(t *testing.T, c *contract.Cell) {
+// saidToDone: what says that the caller cancelled is ignored, and gives the place back at once; what does not say so is
+// a failure.
+func saidToDone(t *testing.T, c *contract.Cell) {
 	synctest.Test(t, func(t *testing.T) {
 		contract.CancelledWith(t, c, "the context's error", func(ctx context.Context) error { return ctx.Err() })
 		contract.CancelledWith(t, c, "with the cause beside it", func(ctx context.Context) error {
@@ -96,5 +119,109 @@ func allowCancelled(t *testing.T, c *contract.Cell) {
 		_, _ = s.Call(ctx, func(context.Context) (int, error) { cancel(); return 0, errDependency })
 		s.WantBooks(contract.Books{Failures: 1})
 		s.Settled()
+	})
+}
+
+// triesOnce: who does not wait is refused at once, and takes nothing from those who do.
+func triesOnce(t *testing.T, c *contract.Cell) {
+	for _, q := range c.Policy.Queues {
+		t.Run(q.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := c.Subject(t, q.New(t, contract.Setup{Wait: time.Hour}))
+				empty, start := s.Fill(), time.Now()
+				_, err := s.Call(t.Context(), func(context.Context) (int, error) {
+					t.Error("fn was called")
+					return 0, nil
+				})
+				if !errors.Is(err, c.Policy.Full) || time.Since(start) != 0 {
+					t.Errorf("%v after %v, want %v at once", err, time.Since(start), c.Policy.Full)
+				}
+				empty()
+				s.Settled()
+				s.Passes()
+				s.Settled()
+			})
+		})
+	}
+}
+
+// resized: a limit that is changed under a running call changes nothing for that. Lowered, it counts from when the call
+// is done; raised, at once.
+func resized(t *testing.T, c *contract.Cell) {
+	for _, result := range []error{nil, errDependency} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBulkhead(t, contract.Setup{}, func(c *bulkhead.Config) { c.Limit = 2 })
+			s := c.Subject(t, bulkheadInstance(b))
+			if s.MoveOn != nil || s.State != nil {
+				t.Fatal("it has a state: the row applies")
+			}
+			refused := func(when string) {
+				t.Helper()
+				if _, err := s.Call(t.Context(), func(context.Context) (int, error) { return 7, nil }); !errors.Is(err, bulkhead.ErrFull) {
+					t.Errorf("%s: %v, want it refused", when, err)
+				}
+			}
+			resize := func(limit int) {
+				t.Helper()
+				if err := b.Resize(limit); err != nil {
+					t.Fatal(err)
+				}
+			}
+			arrive, done := make(chan struct{}), make(chan error)
+			running := func() {
+				_, err := s.Call(context.Background(), func(context.Context) (int, error) { <-arrive; return 7, result })
+				done <- err
+			}
+			go running()
+			go running()
+			synctest.Wait()
+			refused("two of two places are taken")
+			resize(1)
+			refused("two calls run, and the limit is one")
+			arrive <- struct{}{}
+			if err := <-done; err != result {
+				t.Errorf("the limit was lowered under a call: it returned %v, want %v", err, result)
+			}
+			refused("one call runs, and the limit is one")
+			resize(2)
+			s.Passes()
+			arrive <- struct{}{}
+			if err := <-done; err != result {
+				t.Errorf("the limit was raised under a call: it returned %v, want %v", err, result)
+			}
+			want := contract.Books{Successes: 3, Refused: 3}
+			if result != nil {
+				want = contract.Books{Successes: 1, Failures: 2, Refused: 3}
+			}
+			s.WantBooks(want)
+			s.Settled()
+		})
+	}
+}
+
+// keptForEver: neither time nor a collection gives back the place of a permit that is lost; Done does, whenever it comes.
+func keptForEver(t *testing.T, c *contract.Cell) {
+	synctest.Test(t, func(t *testing.T) {
+		s := c.Fresh(t, contract.Setup{OnePlace: true})
+		take := s.Take
+		if s.Door.Take != nil {
+			take = s.Door.Take
+		}
+		done, _, err := take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1000 * time.Hour)
+		runtime.GC()
+		runtime.GC()
+		if _, err := s.Call(t.Context(), func(context.Context) (int, error) { return 7, nil }); !errors.Is(err, bulkhead.ErrFull) {
+			t.Errorf("the only place is taken: %v", err)
+		}
+		if out := s.Layers[0].Places(); out != 1 {
+			t.Errorf("%d places are out, want 1", out)
+		}
+		done(nil)
+		s.Passes()
+		s.WantBooks(contract.Books{Successes: 2, Refused: 1})
 	})
 }

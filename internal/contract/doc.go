@@ -13,7 +13,7 @@
 //			b := bulkhead.MustNew(bulkhead.Config{Name: "jobs", Limit: 1})
 //			return &contract.Instance{
 //				Doors:  doors(b),
-//				Layers: []contract.Layer{{Label: "bulkhead jobs", Books: books(b), Places: func() int { return b.Snapshot().Running }}},
+//				Layers: []contract.Layer{{Label: "bulkhead jobs", Books: books(b), Places: func() int { return b.Snapshot().InUse }}},
 //			}
 //		},
 //		Nil: func() []contract.Door { return doors(nil) },

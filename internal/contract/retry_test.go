@@ -29,8 +29,10 @@ func retryPolicy() contract.Policy {
 				Why:     "a retry has no state that moves on, and its attempts follow one another: no result is late",
 				Instead: neverLate,
 			},
-			contract.DoneTwice: {Why: "a retry has no primitive, and gives out no permits", Instead: noPrimitive},
-			contract.NeverDone: {Why: "a retry has no primitive, and gives out no permits", Instead: noPrimitive},
+			contract.DoneTwice:   {Why: "a retry has no primitive, and gives out no permits", Instead: noPrimitive},
+			contract.NeverDone:   {Why: "a retry has no primitive, and gives out no permits", Instead: noPrimitive},
+			contract.EndsQueued:  {Why: "a retry waits after a failure, and for nothing before", Instead: noQueue},
+			contract.UnmetQueued: {Why: "a retry waits after a failure, and for nothing before", Instead: noQueue},
 		},
 	}
 }

@@ -10,7 +10,9 @@ const (
 	ContextDone    Row = "context already done"
 	EndsDuring     Row = "context ends during fn, fn succeeds"
 	EndsWaiting    Row = "context ends while waiting"
+	EndsQueued     Row = "context ends while queued"
 	CannotBeMet    Row = "deadline cannot be met"
+	UnmetQueued    Row = "deadline cannot be met, queued"
 	Cancelled      Row = "caller cancelled"
 	Panics         Row = "fn panics"
 	Goexits        Row = "fn calls Goexit"
@@ -45,7 +47,9 @@ var rows = []row{
 	{ContextDone, bubble(contextDone)},
 	{EndsDuring, bubble(endsDuring)},
 	{EndsWaiting, bubble(endsWaiting)},
+	{EndsQueued, endsQueued},
 	{CannotBeMet, bubble(cannotBeMet)},
+	{UnmetQueued, unmetQueued},
 	{Cancelled, bubble(cancelled)},
 	{Panics, bubble(panics)},
 	{Goexits, bubble(goexits)},

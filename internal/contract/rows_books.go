@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,10 @@ import (
 // thousand goroutines mix all that can happen. The bubble sees to it that none of them is left, the race detector that
 // they may; the books must have each call once, and in the right column.
 func thousand(t *testing.T, c *Cell) {
-	const goroutines, each = 1000, 8
+	goroutines, each := 1000, len(kinds)
+	if c.Policy.Brief {
+		goroutines /= 5
+	}
 	s := c.Fresh(t, Setup{Busy: true, Wait: time.Millisecond, AttemptTimeout: 20 * time.Millisecond})
 	var seen tally
 	var all sync.WaitGroup
@@ -26,7 +30,7 @@ func thousand(t *testing.T, c *Cell) {
 	}
 	all.Wait()
 	s.Settled()
-	if got := s.calls.Load(); got != goroutines*each {
+	if got := s.calls.Load(); got != uint64(goroutines*each) {
 		t.Fatalf("the suite made %d calls", got)
 	}
 	b := s.Layers[0].Books()
@@ -56,6 +60,10 @@ var kinds = [...]func(context.Context, context.CancelFunc) (int, error){
 		time.Sleep(3 * time.Millisecond)
 		return 7, nil
 	},
+	func(ctx context.Context, _ context.CancelFunc) (int, error) { // the last: its context ends soon after the call began
+		time.Sleep(time.Millisecond)
+		return 0, ctx.Err()
+	},
 }
 
 // tally is what the callers see of their calls.
@@ -78,15 +86,18 @@ func (y *tally) call(s *Subject, kind int) {
 		defer func() { counted.Add(1) }()
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
+		if kind == len(kinds)-1 { // wherever it is by then
+			defer time.AfterFunc(700*time.Microsecond, cancel).Stop()
+		}
 		_, err := s.Call(ctx, func(in context.Context) (int, error) { return kinds[kind](in, cancel) })
 		refusal, ok := err.(interface{ Refused() bool })
 		switch {
 		case err == nil:
 			counted = &y.successes
+		case ok && refusal.Refused() && !errors.Is(err, context.Canceled):
+			counted = &y.refused
 		case ctx.Err() != nil:
 			counted = &y.ignored
-		case ok && refusal.Refused():
-			counted = &y.refused
 		}
 	}()
 	<-over

@@ -45,7 +45,7 @@ func badCallback(t *testing.T, c *Cell, cb Callback, result error, provoke func(
 	t.Helper()
 	var s *Subject
 	wrong, called := func() {}, 0
-	s = c.subject(t, cb.New(t, func() {
+	s = c.Subject(t, cb.New(t, func() {
 		if called++; called > 1 {
 			return
 		}
@@ -61,6 +61,9 @@ func badCallback(t *testing.T, c *Cell, cb Callback, result error, provoke func(
 	provoke(func() {
 		_, _ = s.Call(t.Context(), func(context.Context) (int, error) { ran++; return 7, result })
 	}, &wrong)
+	if cb.Before != "" {
+		s.beside[cb.Before]--
+	}
 	if called == 0 {
 		t.Fatal("the callback was not called: this cell tests nothing")
 	}

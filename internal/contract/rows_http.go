@@ -39,14 +39,7 @@ func httpLastResponse(t *testing.T, c *Cell, srv *server) {
 // httpBodies: whatever happens, each body that was opened is closed: of the requests, those made by GetBody
 // included, and of the responses.
 func httpBodies(t *testing.T, c *Cell, srv *server) {
-	type path struct {
-		setup  Setup
-		handle func(n int64, w http.ResponseWriter, r *http.Request)
-		cancel bool // when a body is closed: of a response that is dropped before a wait
-		done   bool // the context is, before the call
-		moved  bool // the state has, before the call: to one that refuses it
-	}
-	paths := map[string]path{
+	paths := map[string]bodyPath{
 		"success": {handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 200, "ok") }},
 		"failure, then success": {handle: func(n int64, w http.ResponseWriter, r *http.Request) {
 			if n == 1 {
@@ -65,41 +58,81 @@ func httpBodies(t *testing.T, c *Cell, srv *server) {
 			panic(http.ErrAbortHandler)
 		}},
 		"cancelled while waiting": {
-			setup: Setup{Wait: 10 * time.Second}, cancel: true, // long enough to be told from none, if it is not cancelled
-			handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 503, "no") },
+			setup:   Setup{Wait: 10 * time.Second}, // long enough to be told from none, if it is not cancelled
+			dropped: true,
+			handle:  func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 503, "no") },
 		},
 		"context already done": {done: true},
-		"refused":              {moved: true, handle: func(_ int64, w http.ResponseWriter, r *http.Request) { answer(w, r, 200, "ok") }},
+		"refused":              {moved: true},
+		"no place":             {filled: true},
+		"cancelled in a queue": {filled: true, setup: Setup{Wait: time.Minute}},
 	}
 	for name, p := range paths {
 		for _, limit := range []time.Duration{0, time.Hour} {
 			p.setup.AttemptTimeout = limit
 			s := c.Fresh(t, p.setup)
-			if p.moved {
-				if s.MoveOn == nil {
-					continue
-				}
-				s.MoveOn()
+			if p.moved && s.MoveOn == nil || p.filled && s.queueing() < 0 {
+				continue
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			srv.onDrop = nil
-			if p.cancel {
-				srv.onDrop = cancel
-			}
-			if p.done {
-				cancel()
-			}
-			var n atomic.Int64
-			srv.handle(func(w http.ResponseWriter, r *http.Request) { p.handle(n.Add(1), w, r) })
-			resp, err := s.send(s.Transport(srv), srv.request(ctx, t))
-			if err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
+			p.exchange(t, s, srv)
 			srv.closed(t, name)
 			s.Settled()
 		}
+	}
+}
+
+// bodyPath is one way that a call can go.
+type bodyPath struct {
+	setup  Setup
+	handle func(n int64, w http.ResponseWriter, r *http.Request) // nil: the server is not to be asked
+
+	done    bool // the context is, before the call
+	dropped bool // the context ends when a body is closed: of a response that is dropped before a wait
+	moved   bool // the state has, before the call: to one that refuses it
+	filled  bool // there is no place; if the setup has the call wait for one, the context ends meanwhile
+}
+
+func (p *bodyPath) exchange(t *testing.T, s *Subject, srv *server) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if p.moved {
+		s.MoveOn()
+	}
+	if p.filled {
+		defer s.Fill()()
+	}
+	if p.filled && p.setup.Wait > 0 {
+		queued := s.Layers[s.queueing()].Queued
+		go func() {
+			for queued() == 0 && ctx.Err() == nil {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+	}
+	if p.done {
+		cancel()
+	}
+	srv.onDrop = nil
+	if p.dropped {
+		srv.onDrop = cancel
+	}
+	var n atomic.Int64
+	srv.handle(func(w http.ResponseWriter, r *http.Request) {
+		if p.handle == nil {
+			t.Error("the request was sent")
+			return
+		}
+		p.handle(n.Add(1), w, r)
+	})
+	resp, err := s.send(s.Transport(srv), srv.request(ctx, t))
+	if err == nil {
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if err == nil && p.handle == nil {
+		t.Error("there is a response")
 	}
 }
 

@@ -39,7 +39,11 @@ func doneTwice(t *testing.T, c *Cell) {
 func (s *Subject) take() (done, copied func(error)) {
 	s.t.Helper()
 	s.calls.Add(1)
-	done, copied, err := s.Take()
+	take := s.Take
+	if s.Door.Take != nil {
+		take = s.Door.Take
+	}
+	done, copied, err := take()
 	if err != nil {
 		s.t.Fatal(err)
 	}

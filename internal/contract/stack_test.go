@@ -2,138 +2,250 @@ package contract_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/internal/contract"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
-func TestRetryOverBreaker(t *testing.T) {
-	contract.Run(t, stackPolicy("retry(breaker(fn))", retryOver))
+// advised is the order that the documentation advises.
+var advised = []string{"retry", "breaker", "bulkhead"}
+
+// orders are the stacks, from the outside in: each pair, and all of the three, in every order.
+var orders = []struct {
+	layers []string
+	brief  bool
+}{
+	{layers: advised},
+	{layers: []string{"retry", "bulkhead", "breaker"}, brief: true},
+	{layers: []string{"breaker", "retry", "bulkhead"}, brief: true},
+	{layers: []string{"breaker", "bulkhead", "retry"}, brief: true},
+	{layers: []string{"bulkhead", "retry", "breaker"}, brief: true},
+	{layers: []string{"bulkhead", "breaker", "retry"}, brief: true},
+	{layers: []string{"retry", "breaker"}},
+	{layers: []string{"breaker", "retry"}},
+	{layers: []string{"retry", "bulkhead"}, brief: true},
+	{layers: []string{"bulkhead", "retry"}, brief: true},
+	{layers: []string{"breaker", "bulkhead"}, brief: true},
+	{layers: []string{"bulkhead", "breaker"}, brief: true},
 }
 
-func TestBreakerOverRetry(t *testing.T) {
-	contract.Run(t, stackPolicy("breaker(retry(fn))", breakerOver))
-}
-
-// order makes an instance of the two in one order.
-type order func(*retry.Policy, *breaker.Keyed[string]) *contract.Instance
-
-func stackPolicy(name string, stack order) contract.Policy {
-	// The callbacks of each, in a stack with a plain one of the other.
-	callbacks := slices.Concat(
-		retryCallbacks(func(t testing.TB, p *retry.Policy) *contract.Instance {
-			return stack(p, newBreaker(t, contract.Setup{}, nil))
-		}),
-		breakerCallbacks(func(t testing.TB, k *breaker.Keyed[string]) *contract.Instance {
-			return stack(newRetry(t, contract.Setup{}, nil), k)
-		}))
-	return contract.Policy{
-		Name:    name,
-		Variant: true,
-		New: func(t testing.TB, s contract.Setup) *contract.Instance {
-			return stack(newRetry(t, s, nil), newBreaker(t, s, nil))
-		},
-		Callbacks: callbacks,
-		Unmet:     retry.ErrDeadline,
-		Differs: map[contract.Row]contract.Difference{
-			contract.NilFunc:   {Why: "a stack is given its function through the doors of its layers", Instead: nothing},
-			contract.DoneTwice: {Why: "a stack has no primitive", Instead: noPrimitive},
-			contract.NeverDone: {Why: "a stack has no primitive", Instead: noPrimitive},
-		},
+func TestStacks(t *testing.T) {
+	for _, order := range orders {
+		p := stackPolicy(order.layers, false)
+		p.Brief = order.brief
+		t.Run(p.Name, func(t *testing.T) { contract.Run(t, p) })
 	}
 }
 
-func nothing(*testing.T, *contract.Cell) {}
-
-// retryOver is retry(breaker(fn)): the breaker sees attempts.
-func retryOver(p *retry.Policy, k *breaker.Keyed[string]) *contract.Instance {
-	in, entered := stacked(p, k)
-	in.Layers = layers(retryLayer(p), breakerLayer(k.Get(contract.Host)), entered)
-	in.Transport = func(next http.RoundTripper) http.RoundTripper {
-		return retry.Transport(p, count(breaker.Transport(k, next), entered))
-	}
-	b := k.Get(contract.Host)
-	inner := counting(func(ctx context.Context, fn contract.Func) (int, error) { return breaker.Do(ctx, b, fn) }, entered)
-	in.Doors = doors(in,
-		func(ctx context.Context, fn contract.Func) (int, error) {
-			return retry.Do(ctx, p, func(ctx context.Context) (int, error) {
-				entered.Add(1)
-				return breaker.Do(ctx, b, fn)
-			})
-		},
-		retry.Wrap(p, inner),
-		func(ctx context.Context, fn contract.Func) (v int, err error) {
-			err = p.Run(ctx, func(ctx context.Context) error {
-				entered.Add(1)
-				return b.Run(ctx, func(ctx context.Context) (err error) { v, err = fn(ctx); return err })
-			})
-			return v, err
-		})
-	return in
-}
-
-// breakerOver is breaker(retry(fn)): the breaker sees calls.
-func breakerOver(p *retry.Policy, k *breaker.Keyed[string]) *contract.Instance {
-	in, entered := stacked(p, k)
-	in.Layers = layers(breakerLayer(k.Get(contract.Host)), retryLayer(p), entered)
-	in.Transport = func(next http.RoundTripper) http.RoundTripper {
-		return breaker.Transport(k, count(retry.Transport(p, next), entered))
-	}
-	b := k.Get(contract.Host)
-	inner := counting(func(ctx context.Context, fn contract.Func) (int, error) { return retry.Do(ctx, p, fn) }, entered)
-	in.Doors = doors(in,
-		func(ctx context.Context, fn contract.Func) (int, error) {
-			return breaker.Do(ctx, b, func(ctx context.Context) (int, error) {
-				entered.Add(1)
-				return retry.Do(ctx, p, fn)
-			})
-		},
-		breaker.Wrap(b, inner),
-		func(ctx context.Context, fn contract.Func) (v int, err error) {
-			err = b.Run(ctx, func(ctx context.Context) error {
-				entered.Add(1)
-				return p.Run(ctx, func(ctx context.Context) (err error) { v, err = fn(ctx); return err })
-			})
-			return v, err
-		})
-	return in
-}
-
-// stacked is what both orders have in common.
-func stacked(p *retry.Policy, k *breaker.Keyed[string]) (*contract.Instance, *atomic.Uint64) {
-	in := breakerInstance(k)
-	in.Attempts, in.Take = retryInstance(p).Attempts, nil
-	return in, new(atomic.Uint64)
-}
-
-func layers(outer, inner contract.Layer, entered *atomic.Uint64) []contract.Layer {
-	inner.Entered = entered.Load
-	return []contract.Layer{outer, inner}
+// layer is one policy of a stack, with its doors around what is below.
+type layer struct {
+	*contract.Instance
+	do, wrap, run func(next caller) caller
 }
 
 type caller = func(context.Context, contract.Func) (int, error)
 
-func doors(in *contract.Instance, do, wrap, run caller) []contract.Door {
-	transport := contract.TransportDoor(in.Transport)
-	transport.Differs = transportDiffers
-	return []contract.Door{{Name: "Do", Call: do}, {Name: "Wrap", Call: wrap}, {Name: "Run", Call: run}, transport}
+// kind is what a layer can be.
+type kind struct {
+	policy contract.Policy // by itself
+	layer  func(t testing.TB, s contract.Setup, traced bool) layer
+
+	// The callbacks, and the queues, of a layer in what in makes around it.
+	callbacks func(in func(testing.TB, layer) *contract.Instance) []contract.Callback
+	queues    func(in func(testing.TB, layer) *contract.Instance) []contract.Queue
 }
 
-// counting counts the calls of the inner layer.
+var kinds = map[string]kind{
+	"retry": {
+		policy: retryPolicy(),
+		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
+			return retryAsLayer(newRetry(t, s, func(c *retry.Config) {
+				c.TracerProvider, c.MeterProvider = providers(traced)
+			}))
+		},
+		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
+			return retryCallbacks(func(t testing.TB, p *retry.Policy) *contract.Instance { return in(t, retryAsLayer(p)) })
+		},
+	},
+	"breaker": {
+		policy: breakerPolicy(),
+		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
+			return breakerAsLayer(newBreaker(t, s, func(c *breaker.Config) {
+				c.TracerProvider, c.MeterProvider = providers(traced)
+			}))
+		},
+		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
+			return breakerCallbacks(func(t testing.TB, k *breaker.Keyed[string]) *contract.Instance { return in(t, breakerAsLayer(k)) })
+		},
+	},
+	"bulkhead": {
+		policy: bulkheadPolicy("bulkhead", nil),
+		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
+			return bulkheadAsLayer(newBulkhead(t, s, func(c *bulkhead.Config) {
+				c.TracerProvider, c.MeterProvider = providers(traced)
+			}))
+		},
+		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
+			return bulkheadCallbacks(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return in(t, bulkheadAsLayer(b)) })
+		},
+		queues: func(in func(testing.TB, layer) *contract.Instance) []contract.Queue {
+			return bulkheadQueues(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return in(t, bulkheadAsLayer(b)) }, nil)
+		},
+	},
+}
+
+func retryAsLayer(p *retry.Policy) layer {
+	return layer{
+		Instance: retryInstance(p),
+		do: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return retry.Do(ctx, p, func(ctx context.Context) (int, error) { return next(ctx, fn) })
+			}
+		},
+		wrap: func(next caller) caller { return retry.Wrap(p, next) },
+		run: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (v int, err error) {
+				err = p.Run(ctx, func(ctx context.Context) (err error) { v, err = next(ctx, fn); return err })
+				return v, err
+			}
+		},
+	}
+}
+
+func breakerAsLayer(k *breaker.Keyed[string]) layer {
+	b := k.Get(contract.Host)
+	return layer{
+		Instance: breakerInstance(k),
+		do: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return breaker.Do(ctx, b, func(ctx context.Context) (int, error) { return next(ctx, fn) })
+			}
+		},
+		wrap: func(next caller) caller { return breaker.Wrap(b, next) },
+		run: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (v int, err error) {
+				err = b.Run(ctx, func(ctx context.Context) (err error) { v, err = next(ctx, fn); return err })
+				return v, err
+			}
+		},
+	}
+}
+
+func bulkheadAsLayer(b *bulkhead.Bulkhead) layer {
+	return layer{
+		Instance: bulkheadInstance(b),
+		do: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return bulkhead.Do(ctx, b, func(ctx context.Context) (int, error) { return next(ctx, fn) })
+			}
+		},
+		wrap: func(next caller) caller { return bulkhead.Wrap(b, next) },
+		run: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (v int, err error) {
+				err = b.Run(ctx, func(ctx context.Context) (err error) { v, err = next(ctx, fn); return err })
+				return v, err
+			}
+		},
+	}
+}
+
+// stackPolicy is a stack of the kinds in order, the outermost first.
+func stackPolicy(order []string, traced bool) contract.Policy {
+	p := contract.Policy{
+		Name:    strings.Join(order, "(") + "(fn" + strings.Repeat(")", len(order)),
+		Variant: true,
+		New:     func(t testing.TB, s contract.Setup) *contract.Instance { return stack(layersOf(t, order, s, traced)) },
+		Unmet:   retry.ErrDeadline, Full: bulkhead.ErrFull, Hopeless: hopeless,
+		Differs: differsInAll(order),
+	}
+	for i, name := range order {
+		// in is the stack with one layer as it is wanted, and the others plain.
+		in := func(t testing.TB, l layer) *contract.Instance {
+			layers := layersOf(t, order, contract.Setup{}, false)
+			layers[i] = l
+			return stack(layers)
+		}
+		p.Callbacks = append(p.Callbacks, kinds[name].callbacks(in)...)
+		if queues := kinds[name].queues; queues != nil {
+			p.Queues = append(p.Queues, queues(in)...)
+		}
+	}
+	return p
+}
+
+func layersOf(t testing.TB, order []string, s contract.Setup, traced bool) (layers []layer) {
+	for _, name := range order {
+		layers = append(layers, kinds[name].layer(t, s, traced))
+	}
+	return layers
+}
+
+// differsInAll are the rows that differ in every layer: where they differ in some only, the stack has what the row is
+// about.
+func differsInAll(order []string) map[contract.Row]contract.Difference {
+	differs := maps.Clone(kinds[order[0]].policy.Differs)
+	for _, name := range order[1:] {
+		maps.DeleteFunc(differs, func(r contract.Row, _ contract.Difference) bool {
+			_, also := kinds[name].policy.Differs[r]
+			return !also
+		})
+	}
+	differs[contract.NilFunc] = contract.Difference{Why: "a stack is given its function through the doors of its layers", Instead: nothing}
+	differs[contract.DoneTwice] = contract.Difference{Why: "a stack has no primitive", Instead: noPrimitive}
+	differs[contract.NeverDone] = contract.Difference{Why: "a stack has no primitive", Instead: noPrimitive}
+	if _, stateless := differs[contract.Late]; stateless {
+		differs[contract.Late] = contract.Difference{Why: "no layer has a state that moves on", Instead: neverLate}
+	}
+	return differs
+}
+
+// stack puts layers, the outermost first, around each other.
+func stack(layers []layer) *contract.Instance {
+	in := &contract.Instance{Attempts: 1}
+	do, wrap, run := caller(call), caller(call), caller(call)
+	form := func(next http.RoundTripper) http.RoundTripper { return next }
+	retries := false
+	for i, l := range slices.Backward(layers) {
+		do, wrap, run = l.do(do), l.wrap(wrap), l.run(run)
+		below := form
+		form = func(next http.RoundTripper) http.RoundTripper { return l.Transport(below(next)) }
+		in.Layers = append(l.Layers, in.Layers...)
+		if i > 0 {
+			entered := new(atomic.Uint64)
+			in.Layers[0].Entered = entered.Load
+			do, wrap, run = counting(do, entered), counting(wrap, entered), counting(run, entered)
+			uncounted := form
+			form = func(next http.RoundTripper) http.RoundTripper { return counter{uncounted(next), entered} }
+		}
+		in.Attempts, in.Recovery = max(in.Attempts, l.Attempts), max(in.Recovery, l.Recovery)
+		if l.State != nil {
+			in.State, in.MoveOn = l.State, l.MoveOn
+		}
+		retries = retries || l.Attempts > 1
+	}
+	in.Transport = form
+	transport := contract.TransportDoor(form)
+	if retries {
+		transport.Differs = transportDiffers
+	}
+	in.Doors = []contract.Door{{Name: "Do", Call: do}, {Name: "Wrap", Call: wrap}, {Name: "Run", Call: run}, transport}
+	return in
+}
+
+// counting counts the calls of an inner layer.
 func counting(inner caller, entered *atomic.Uint64) caller {
 	return func(ctx context.Context, fn contract.Func) (int, error) {
 		entered.Add(1)
 		return inner(ctx, fn)
 	}
-}
-
-func count(next http.RoundTripper, entered *atomic.Uint64) http.RoundTripper {
-	return counter{next, entered}
 }
 
 type counter struct {
