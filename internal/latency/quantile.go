@@ -69,7 +69,7 @@ func rank(q float64, n uint64) uint64 {
 	case q >= 1:
 		return n
 	case q > 0:
-		return min(uint64(math.Ceil(q*float64(n))), n)
+		return uint64(math.Ceil(q * float64(n)))
 	}
 	return 1
 }
