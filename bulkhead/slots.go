@@ -2,6 +2,7 @@ package bulkhead
 
 import (
 	"math/bits"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/internal/stripe"
@@ -88,6 +89,24 @@ func (s *slots) take() (*slot, uint64) {
 			}
 			return slot, w + use + taken
 		}
+	}
+	if len(t.slots) <= probes {
+		return nil, 0
+	}
+	return t.elsewhere()
+}
+
+// elsewhere is take for who found none where he looks first: one goroutine that holds many has them there. It looks at some
+// at random, which fails once in seventy times where seven eighths are taken.
+func (t *table) elsewhere() (*slot, uint64) {
+	random := rand.Uint64()
+	at, step := random>>32, random|1 // odd: it comes back to none
+	for range probes {
+		slot := t.slots[at&uint64(len(t.slots)-1)]
+		if w := slot.word.Load(); w&stateMask == free && slot.word.CompareAndSwap(w, w+use+taken) {
+			return slot, w + use + taken
+		}
+		at += step
 	}
 	return nil, 0
 }
@@ -225,7 +244,7 @@ func (b *Bulkhead) settleLocked() {
 		b.becomeLocked(waiting)
 	case n <= 0:
 		b.becomeLocked(full)
-	case n < b.limit/8: // not worth it: to find out that there are none takes a look at all slots
+	case n < max(b.limit, len(b.slots.table.Load().slots))/8: // not worth it: to find out that there are none takes a look at all slots
 		b.becomeLocked(few)
 	default:
 		b.growLocked()
