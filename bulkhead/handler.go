@@ -77,10 +77,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w, under = a.watch(w, under)
 	}
 	h.next.ServeHTTP(w, under)
-	if c.place.start != 0 && lasting(httpx.IsUpgrade(r), w.Header()) {
+	outcome, verdict := a.verdict(c.ctx)
+	if c.place.start != 0 && outcome != failed && lasting(httpx.IsUpgrade(r), w.Header()) {
 		c.place.start = 0
 	}
-	c.settle(a.verdict(c.ctx))
+	c.settle(outcome, verdict)
 }
 
 // exempts reports whether a request needs no place.

@@ -158,7 +158,7 @@ type held struct {
 
 // hold keeps the place until nobody reads from the response any more.
 func (c *call) hold(resp *http.Response, o outcome, verdict error) {
-	if lasting(resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect, resp.Header) {
+	if o != failed && lasting(resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect, resp.Header) {
 		c.place.start = 0
 	}
 	h := &held{call: *c, outcome: o, verdict: verdict}
