@@ -18,6 +18,7 @@ const (
 	attemptDelay    = attribute.Key("holdfast.attempt.delay") // seconds
 	attemptOutcome  = attribute.Key("holdfast.attempt.outcome")
 	breakerState    = attribute.Key("holdfast.breaker.state")
+	hedgeWinner     = attribute.Key("holdfast.hedge.winner")
 	waitDuration    = attribute.Key("holdfast.bulkhead.wait_duration") // seconds
 	rejectReason    = attribute.Key("holdfast.reject.reason")
 	suppressReason  = attribute.Key("holdfast.suppress.reason")
@@ -36,6 +37,9 @@ func BreakerState(state string) attribute.KeyValue { return breakerState.String(
 
 // RejectReason is why a call was refused.
 func RejectReason(reason string) attribute.KeyValue { return rejectReason.String(reason) }
+
+// HedgeWinner is the number of the attempt that won a hedged call.
+func HedgeWinner(number int) attribute.KeyValue { return hedgeWinner.Int(number) }
 
 // Waited is how long a call waited for a place.
 func Waited(d time.Duration) attribute.KeyValue { return waitDuration.Float64(d.Seconds()) }

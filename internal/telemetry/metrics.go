@@ -22,6 +22,7 @@ const (
 	BulkheadLimit                     // up-down: places
 	BulkheadQueueUsage                // up-down: calls that wait
 	BulkheadQueueLimit                // up-down: calls that may wait
+	HedgeDelay                        // gauge
 	metricCount
 )
 
@@ -46,6 +47,7 @@ var table = [metricCount]struct {
 	BreakerStatus:       {"holdfast.breaker.status", "1", "1 for the state the breaker is in, 0 for the others.", upDownCounter, false},
 	BreakerTransitions:  {"holdfast.breaker.transitions", "{transition}", "Changes of state, by the new state.", counter, false},
 	BreakerFailureRatio: {"holdfast.breaker.failure_ratio", "1", "Share of failures in the rolling window.", gauge, false},
+	HedgeDelay:          {"holdfast.hedge.delay", "s", "How long an attempt is waited for before the next one starts.", gauge, false},
 	BulkheadUsage:       {"holdfast.bulkhead.usage", "{call}", "Calls that have a place.", upDownCounter, false},
 	BulkheadLimit:       {"holdfast.bulkhead.limit", "{call}", "Calls that may have a place at a time.", upDownCounter, false},
 	BulkheadQueueUsage:  {"holdfast.bulkhead.queue.usage", "{call}", "Calls that wait for a place.", upDownCounter, false},

@@ -1,0 +1,115 @@
+package hedge
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+)
+
+// call is one call: the race between its attempts, and what depends on the type of their result.
+type call[T any] struct {
+	race
+	fn      func(context.Context) (T, error)
+	discard func(T)
+	value   T // the winner's; before there is one, that of the first attempt if it failed
+}
+
+// do makes a call. x is that of a Transport.
+func do[T any](ctx context.Context, p *Policy, at *pace, fn func(context.Context) (T, error), discard func(T), x *exchange) (v T, err error) {
+	if fn == nil {
+		return v, fmt.Errorf("%s: %w", p.name(), errNilFunc)
+	}
+	if ctx.Err() != nil {
+		p.counts.ignored.Add()
+		return v, cause.Of(p.label, ctx)
+	}
+	c := &call[T]{fn: fn, discard: discard}
+	c.begin(ctx, p, at, x)
+	defer c.abandon()
+	c.start(&c.first, c)
+	c.wait(c)
+	return c.result()
+}
+
+// run is the goroutine of an attempt.
+func (c *call[T]) run(a *runner) {
+	var v T
+	var err error
+	inHand, over := false, false
+	defer func() {
+		if over {
+			return
+		}
+		panicked := recover() // nil: runtime.Goexit
+		c.aborted(a, panicked)
+		if inHand {
+			c.drop(v, err)
+		}
+	}()
+	v, err = c.fn(a.ctx)
+	inHand = true
+	again := err != nil && c.wantsAnother(err)
+	lost := c.settle(a, v, err, again)
+	inHand = false
+	if lost {
+		c.drop(v, err)
+	}
+	c.goOn(a, c)
+	over = true
+}
+
+// settle takes the result of an attempt, and reports whether nobody wants its value.
+func (c *call[T]) settle(a *runner, v T, err error, again bool) (lost bool) {
+	c.mu.Lock()
+	verdict := c.settleLocked(a, err, again)
+	before, hadOne := c.value, c.first.ended && c.first.err != nil && a != &c.first
+	if verdict == kept {
+		c.value = v
+	}
+	firstErr := c.first.err
+	c.mu.Unlock()
+	if verdict != late && err != nil {
+		c.spoken(a, c.outcomeOf(err))
+	}
+	if verdict == kept && err == nil {
+		c.decided()
+		if hadOne {
+			c.drop(before, firstErr)
+		}
+	}
+	return verdict != kept
+}
+
+// drop hands a value that nobody gets to discard. A panic of discard's has no caller left to reach: it is logged.
+func (c *call[T]) drop(v T, err error) {
+	if c.discard == nil || err != nil && reflect.ValueOf(&v).Elem().IsZero() {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			c.logPanic("discard panicked", r)
+		}
+	}()
+	c.discard(v)
+}
+
+// result is what the caller gets.
+func (c *call[T]) result() (v T, err error) {
+	c.mu.Lock()
+	state := c.state
+	if state == won || state == failed {
+		v = c.value
+	}
+	c.mu.Unlock()
+	err = c.end(state)
+	switch {
+	case state != panicked:
+		return v, err
+	case c.panic == nil:
+		runtime.Goexit()
+	}
+	panic(c.panic)
+}

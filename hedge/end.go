@@ -1,0 +1,82 @@
+package hedge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/holdfast-go/holdfast/internal/cause"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// end accounts for the call, and returns its error. It runs in the caller's goroutine.
+func (r *race) end(s state) error {
+	err := r.errorOf(s)
+	outcome := telemetry.Success
+	switch s {
+	case won:
+		r.spoken(r.winner, telemetry.Success)
+		if r.winner != &r.first {
+			r.p.counts.wonLater.Add(1)
+		}
+	case left:
+		r.p.counts.ignored.Add()
+		outcome = telemetry.Canceled
+		if errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
+			outcome = telemetry.Timeout
+		}
+	default:
+		r.p.counts.failed.Add()
+		outcome = telemetry.Failure
+	}
+	if r.tel != nil {
+		r.endSpans(outcome, err)
+	}
+	if b := r.p.cfg.Budget; b != nil && s == won {
+		b.Deposit()
+	}
+	return err
+}
+
+// errorOf is the error of the call.
+func (r *race) errorOf(s state) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	made, errs := r.failuresLocked()
+	switch {
+	case s == won:
+		return nil
+	case s == panicked:
+		return telemetry.ErrAborted
+	case s == left:
+		why := cause.Of(r.p.label, r.ctx)
+		if len(errs) == 0 {
+			return why
+		}
+		return &Error{Name: r.p.cfg.Name, Attempts: made, Cause: cause.Of("", r.ctx), Errs: errs}
+	case len(errs) == 1:
+		return errs[0]
+	}
+	return &Error{Name: r.p.cfg.Name, Attempts: made, Errs: errs}
+}
+
+// failuresLocked returns how many attempts there were, and the errors of those that failed.
+func (r *race) failuresLocked() (made int, errs []error) {
+	made = 1 + len(r.hedges)
+	if r.first.err != nil {
+		errs = append(errs, r.first.err)
+	}
+	for _, a := range r.hedges {
+		if a.err != nil {
+			errs = append(errs, a.err)
+		}
+	}
+	return made, errs
+}
+
+// logPanic tells of a panic that has no caller left to reach.
+func (r *race) logPanic(what string, value any) {
+	defer func() { _ = recover() }() // of a logger; nor has that
+	r.p.scope.Log(r.ctx, slog.LevelError, what, slog.String("panic", fmt.Sprint(value)))
+}

@@ -1,0 +1,374 @@
+package hedge
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/attempt"
+	"github.com/holdfast-go/holdfast/internal/deadline"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// race is what a call is apart from the type of its result: which attempts there are, and which has won. It is shared by the
+// caller's goroutine, which waits and starts hedges, and by those of the attempts, which settle it.
+type race struct {
+	p         *Policy
+	pace      *pace
+	ctx       context.Context // the caller's, under the call's span
+	*exchange                 // in a Transport
+	tel       *telemetry.Call // nil: nobody looks
+	began     time.Duration
+	delay     time.Duration
+	over      chan struct{} // closed when it is decided
+
+	mu       sync.Mutex
+	state    state
+	running  int       // attempts under way
+	pending  int       // attempts that may be about to start
+	reserved int       // of these, hedges
+	first    runner    // the first attempt
+	hedges   []*runner // the others
+	winner   *runner   // of a race that was won
+	timer    *time.Timer
+	panic    any // what reaches the caller of one that panicked; nil: runtime.Goexit
+}
+
+// state is how a race stands.
+type state uint8
+
+const (
+	open     state = iota
+	won            // by the first success
+	failed         // all attempts have
+	left           // the caller has gone: its context ended
+	panicked       // an attempt has, or it ended its goroutine
+)
+
+// runner is one attempt.
+type runner struct {
+	number int // from 1
+	ctx    context.Context
+	own    *deadline.Context // what ctx is, or is made of
+	tel    telemetry.Attempt
+	err    error
+	ended  bool // it has a result, or was lost
+	again  bool // it failed, and another may be about to start for that
+}
+
+func (a *runner) kind() telemetry.AttemptKind {
+	if a.number == 1 {
+		return telemetry.Initial
+	}
+	return telemetry.Hedge
+}
+
+// starter runs attempts: a call.
+type starter interface{ run(*runner) }
+
+func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
+	r.p, r.pace, r.ctx, r.exchange = p, at, ctx, x
+	p.counts.calls.Add()
+	if p.scope.Active(ctx) {
+		r.ctx, r.tel = p.scope.StartCall(ctx)
+	}
+	r.over = make(chan struct{})
+	r.delay, r.began = at.delay(), p.now()
+	r.first.number, r.pending = 1, 1
+}
+
+// start starts an attempt that is pending, unless the race was decided meanwhile.
+func (r *race) start(a *runner, by starter) {
+	ctx := r.ctx
+	if a.number > 1 {
+		ctx = attempt.With(ctx, a.number)
+	}
+	a.own = deadline.New(ctx, time.Time{})
+	a.ctx = a.own
+	if r.tel != nil && !r.p.cfg.NoAttemptSpans {
+		a.ctx, a.tel = r.startSpan(a)
+	}
+	r.mu.Lock()
+	r.pending--
+	if a != &r.first {
+		r.reserved--
+	}
+	a.ended = r.state != open
+	if !a.ended {
+		r.running++
+		if a != &r.first {
+			r.hedges = append(r.hedges, a)
+		}
+	}
+	r.mu.Unlock()
+	if a.ended {
+		a.own.CancelCause(lost)
+		a.tel.End(telemetry.Lost, nil)
+		return
+	}
+	go by.run(a)
+}
+
+// hedge starts another attempt if there may be one.
+func (r *race) hedge(by starter) {
+	if a := r.admit(); a != nil {
+		r.start(a, by)
+	}
+}
+
+// admit returns another attempt if there may be one.
+func (r *race) admit() *runner {
+	r.mu.Lock()
+	if !r.roomLocked() {
+		r.mu.Unlock()
+		return nil
+	}
+	r.pending++
+	r.reserved++
+	a := &runner{number: 1 + len(r.hedges) + r.reserved}
+	r.mu.Unlock()
+
+	granted := false
+	defer func() {
+		if !granted { // or the Budget panicked
+			r.mu.Lock()
+			r.pending--
+			r.reserved--
+			r.mu.Unlock()
+		}
+	}()
+	if denied, why := r.denied(); denied {
+		r.p.counts.denied[why].Add(1)
+		return nil
+	}
+	granted = true
+	return a
+}
+
+// denied says why there is no hedge although there might be one more.
+func (r *race) denied() (bool, denial) {
+	if end, ok := r.ctx.Deadline(); ok && time.Until(end) < r.pace.typical() {
+		return true, deniedDeadline
+	}
+	if !r.p.load.allow(r.p.counts.calls.Load()) {
+		return true, deniedLoad
+	}
+	if b := r.p.cfg.Budget; b != nil && !b.Withdraw() {
+		return true, deniedBudget
+	}
+	return false, 0
+}
+
+// wait waits until the race is decided. Meanwhile hedges start in the goroutine of a timer.
+func (r *race) wait(by starter) {
+	r.arm(by)
+	select {
+	case <-r.over:
+	case <-r.ctx.Done():
+		r.leave()
+	}
+}
+
+// arm sets the timer for the next hedge.
+func (r *race) arm(by starter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.roomLocked() {
+		r.timer = time.AfterFunc(r.delay, func() { r.tick(by) })
+	}
+}
+
+// tick starts a hedge if there may be one. It runs in a goroutine of its own.
+func (r *race) tick(by starter) {
+	over := false
+	defer func() {
+		if !over { // the Budget panicked
+			r.aborted(nil, recover())
+		}
+	}()
+	r.hedge(by)
+	over = true
+	r.arm(by)
+}
+
+// room reports whether there may be one more attempt, as far as their number goes.
+func (r *race) room() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.roomLocked()
+}
+
+func (r *race) roomLocked() bool {
+	return r.state == open && len(r.hedges)+r.reserved < r.p.cfg.MaxHedges
+}
+
+// verdict is what becomes of an attempt's value.
+type verdict uint8
+
+const (
+	kept    verdict = iota // for the caller
+	dropped                // it failed
+	late                   // it comes too late
+)
+
+// settleLocked takes the result of an attempt. A failure that wants another attempt leaves that pending.
+func (r *race) settleLocked(a *runner, err error, again bool) verdict {
+	if a.ended { // it had lost
+		return late
+	}
+	a.ended, a.err = true, err
+	r.running--
+	switch {
+	case err == nil:
+		r.state, r.winner = won, a
+		return kept
+	}
+	if again {
+		a.again = true
+		r.pending++
+	}
+	if a == &r.first {
+		return kept
+	}
+	return dropped
+}
+
+// goOn is what follows an attempt that has settled: another one, or the end.
+func (r *race) goOn(a *runner, by starter) {
+	if a.again {
+		defer r.noLonger()
+		r.hedge(by)
+		return
+	}
+	r.mu.Lock()
+	ended := r.allFailedLocked()
+	r.mu.Unlock()
+	if ended {
+		r.decided()
+	}
+}
+
+// noLonger ends what settleLocked left pending.
+func (r *race) noLonger() {
+	r.mu.Lock()
+	r.pending--
+	ended := r.allFailedLocked()
+	r.mu.Unlock()
+	if ended {
+		r.decided()
+	}
+}
+
+// allFailedLocked ends the race if no attempt is left that could win it.
+func (r *race) allFailedLocked() bool {
+	if r.state != open || r.running > 0 || r.pending > 0 {
+		return false
+	}
+	r.state = failed
+	return true
+}
+
+// wantsAnother asks HedgeIf, unless it is clear that there will be none.
+func (r *race) wantsAnother(err error) bool {
+	if r.ctx.Err() != nil || r.exchange != nil && r.exchange.body.Caused(err) {
+		return false
+	}
+	return r.room() && r.p.cfg.HedgeIf(err)
+}
+
+// aborted ends the race with a panic, of an attempt or of a callback; or with runtime.Goexit if there is none. After the end there is no caller to hear
+// of it: it is logged.
+func (r *race) aborted(a *runner, panicValue any) {
+	r.mu.Lock()
+	settled := a == nil || a.ended
+	if !settled {
+		a.ended, a.err = true, telemetry.ErrAborted
+		r.running--
+	}
+	first := r.state == open
+	if first {
+		r.state, r.panic = panicked, carried(panicValue)
+	}
+	r.mu.Unlock()
+	if !settled {
+		r.spoken(a, telemetry.Failure)
+	}
+	switch {
+	case first:
+		r.decided()
+	case panicValue != nil:
+		r.logPanic("an attempt that had lost panicked", panicValue)
+	}
+}
+
+// leave is for a caller whose context has ended. An attempt that heeds the context may be about to return a success: it
+// is given the chance to, but no time.
+func (r *race) leave() {
+	for range 10 {
+		select {
+		case <-r.over:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
+	r.abandon()
+}
+
+// abandon ends the race without a result. It does nothing if it has ended.
+func (r *race) abandon() {
+	r.mu.Lock()
+	first := r.state == open
+	if first {
+		r.state = left
+	}
+	r.mu.Unlock()
+	if first {
+		r.decided()
+	}
+}
+
+// decided ends the race for all. It is called once, by who changed the state.
+func (r *race) decided() {
+	r.mu.Lock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.learnLocked()
+	r.letGoLocked(&r.first)
+	for _, a := range r.hedges {
+		r.letGoLocked(a)
+	}
+	r.mu.Unlock()
+	close(r.over)
+}
+
+// letGoLocked ends what an attempt holds, unless its value is the caller's.
+func (r *race) letGoLocked(a *runner) {
+	switch {
+	case a.own == nil: // it never started
+		return
+	case a == r.winner, r.state == failed && a == &r.first:
+		a.own.Release()
+		return
+	}
+	a.own.CancelCause(lost)
+	if !a.ended {
+		a.ended = true
+		r.spoken(a, telemetry.Lost)
+	}
+}
+
+// learnLocked takes note of how long the first attempt took; or, if it has lost, that it would have taken longer. So
+// slow calls are learned of although they are cut short.
+func (r *race) learnLocked() {
+	switch {
+	case r.state == won && r.winner == &r.first,
+		r.state == won && r.first.err == nil,
+		r.state == left && errors.Is(r.ctx.Err(), context.DeadlineExceeded) && r.first.err == nil:
+		now := r.p.now()
+		r.pace.learn(now, now-r.began)
+	}
+}
