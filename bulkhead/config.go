@@ -33,8 +33,9 @@ type Config struct {
 	// who have given up. Who came first goes first, until the queue has not been empty for an Interval and somebody has
 	// waited for more than Target. Then who came last goes first, and whenever a place becomes free those who have
 	// waited for more than Target are refused. (Controlled delay with adaptive LIFO: Maurer, Fail at Scale, ACM Queue
-	// 2015, with 100 ms and 5 ms.) Default: those, or 10 and 3 times what a call takes on average, if that is longer.
-	// Interval below zero: who came first goes first, always.
+	// 2015, with 100 ms and 5 ms.) Default: those, or 10 and 3 times what a call takes on average, if that is longer. Where
+	// callers wait for less than 10 times that, a third of how long they wait is a better Target. Interval below zero: who
+	// came first goes first, always.
 	Interval, Target time.Duration
 
 	// Rate is how many calls may begin in a second, on average, and Burst how many at once. Default: no bound; Burst: a
