@@ -13,31 +13,118 @@ import (
 	"github.com/holdfast-go/holdfast/internal/contract"
 )
 
-func TestBulkhead(t *testing.T) { contract.Run(t, bulkheadPolicy("bulkhead", nil)) }
+func TestBulkhead(t *testing.T) { contract.Run(t, bulkheadPolicy("bulkhead", newBulkhead)) }
 
-// The same with a limit that is found: each call is timed, and judged by it.
+// The same with a limit that is found: each call is timed, and judged by it. The range of one place is that one.
 func TestBulkheadAdaptive(t *testing.T) {
-	p := bulkheadPolicy("bulkhead, adaptive", adaptive)
+	p := bulkheadPolicy("bulkhead, adaptive", func(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *limited {
+		b := newBulkhead(t, s, func(c *bulkhead.Config) {
+			adaptive(c)
+			if edit != nil {
+				edit(c)
+			}
+		})
+		b.seesStatus = true
+		return b
+	})
 	p.Variant = true
 	contract.Run(t, p)
 }
 
-const bulkheadLabel = "bulkhead orders"
-
 func adaptive(c *bulkhead.Config) {
-	c.Adaptive = &bulkhead.Adaptive{Min: c.Limit, Max: 2*c.Limit - 1, Initial: c.Limit} // of one place, always one
+	c.Adaptive = &bulkhead.Adaptive{Min: c.Limit, Max: 2*c.Limit - 1}
 }
 
-// bulkheadPolicy is one whose bulkheads are as edit makes them, if it is not nil.
-func bulkheadPolicy(name string, edit func(*bulkhead.Config)) contract.Policy {
+// The same with two places to be had for each call, and given back: the key's own, and one of those that all keys share.
+func TestBulkheadKeyed(t *testing.T) {
+	p := bulkheadPolicy("bulkhead, keyed", newKeyedBulkhead)
+	p.Variant = true
+	p.Queues = append(p.Queues, contract.Queue{
+		Name: "for a place of the total",
+		New: func(t testing.TB, s contract.Setup) *contract.Instance {
+			b := newKeyedBulkhead(t, s, nil)
+			b.fill = b.fillTotal
+			return bulkheadInstance(b)
+		},
+	})
+	contract.Run(t, p)
+}
+
+// limited is a bulkhead as the suite looks at it.
+type limited struct {
+	*bulkhead.Bulkhead
+	label     string
+	total     *bulkhead.Bulkhead // nil: none
+	transport func(next http.RoundTripper) http.RoundTripper
+
+	seesStatus bool // of a Handler's responses
+
+	fill      func() (empty func(), calls uint64) // see [contract.Layer]
+	fillTotal func() (empty func(), calls uint64) // by another key
+}
+
+// freshBulkhead makes a bulkhead to a setup: with one place, unless it is busy. edit, if not nil, has the last word.
+type freshBulkhead = func(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *limited
+
+func newBulkhead(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *limited {
+	t.Helper()
+	b, err := bulkhead.New(bulkheadConfig(s, edit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limitedBy(b)
+}
+
+// limitedBy is what there is to a bulkhead; of nil, its doors.
+func limitedBy(b *bulkhead.Bulkhead) *limited {
+	return &limited{
+		Bulkhead: b, label: bulkheadLabel,
+		transport:  func(next http.RoundTripper) http.RoundTripper { return bulkhead.Transport(b, next) },
+		seesStatus: b == nil,
+		fill:       func() (func(), uint64) { return fill(b), uint64(b.Snapshot().Limit) },
+	}
+}
+
+const bulkheadLabel = "bulkhead orders"
+
+func bulkheadConfig(s contract.Setup, edit func(*bulkhead.Config)) bulkhead.Config {
+	c := bulkhead.Config{Name: "orders", Limit: 1}
+	if s.Wait > 0 {
+		c.Queue, c.MaxWait = 1, s.Wait
+	}
+	if s.Busy { // the queue stands at times
+		c.Limit, c.Queue, c.Interval, c.Target = 100, 200, 500*time.Microsecond, 100*time.Microsecond
+	}
+	if edit != nil {
+		edit(&c)
+	}
+	return c
+}
+
+func newKeyedBulkhead(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *limited {
+	t.Helper()
+	c := bulkheadConfig(s, edit)
+	k, err := bulkhead.NewKeyed[string](bulkhead.KeyedConfig{Config: c, Total: c.Limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := limitedBy(k.Get(contract.Host))
+	b.label, b.total = bulkheadLabel+"["+contract.Host+"]", k.Total()
+	b.transport = func(next http.RoundTripper) http.RoundTripper { return k.Transport(bulkhead.Host, next) }
+	b.fillTotal = func() (func(), uint64) { return fill(k.Get("another")), 0 }
+	return b
+}
+
+// bulkheadPolicy is that of bulkheads as fresh makes them.
+func bulkheadPolicy(name string, fresh freshBulkhead) contract.Policy {
 	return contract.Policy{
 		Name: name,
 		New: func(t testing.TB, s contract.Setup) *contract.Instance {
-			return bulkheadInstance(newBulkhead(t, s, edit))
+			return bulkheadInstance(fresh(t, s, nil))
 		},
-		Nil:       func() []contract.Door { return bulkheadDoors(nil) },
-		Callbacks: bulkheadCallbacks(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return bulkheadInstance(b) }),
-		Queues:    bulkheadQueues(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return bulkheadInstance(b) }, edit),
+		Nil:       func() []contract.Door { return bulkheadDoors(limitedBy(nil)) },
+		Callbacks: bulkheadCallbacks(fresh, func(_ testing.TB, b *limited) *contract.Instance { return bulkheadInstance(b) }),
+		Queues:    bulkheadQueues(fresh, func(_ testing.TB, b *limited) *contract.Instance { return bulkheadInstance(b) }),
 		Full:      bulkhead.ErrFull,
 		Hopeless:  hopeless,
 		Differs: map[contract.Row]contract.Difference{
@@ -53,44 +140,28 @@ func bulkheadPolicy(name string, edit func(*bulkhead.Config)) contract.Policy {
 	}
 }
 
-// newBulkhead makes a bulkhead to a setup: with one place, unless it is busy. edit, if not nil, has the last word.
-func newBulkhead(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *bulkhead.Bulkhead {
-	t.Helper()
-	c := bulkhead.Config{Name: "orders", Limit: 1}
-	if s.Wait > 0 {
-		c.Queue, c.MaxWait = 1, s.Wait
-	}
-	if s.Busy { // the queue stands at times
-		c.Limit, c.Queue, c.Interval, c.Target = 100, 200, 500*time.Microsecond, 100*time.Microsecond
-	}
-	if edit != nil {
-		edit(&c)
-	}
-	b, err := bulkhead.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func bulkheadInstance(b *bulkhead.Bulkhead) *contract.Instance {
+func bulkheadInstance(b *limited) *contract.Instance {
 	return &contract.Instance{
 		Doors: bulkheadDoors(b), Layers: []contract.Layer{bulkheadLayer(b)}, Attempts: 1,
-		Take:      acquire(b),
-		Transport: func(next http.RoundTripper) http.RoundTripper { return bulkhead.Transport(b, next) },
+		Take: func() (done, copied func(error), err error) {
+			permit, err := b.Acquire(context.Background())
+			another := permit
+			return permit.Done, another.Done, err
+		},
+		Transport: b.transport,
 	}
 }
 
-func bulkheadLayer(b *bulkhead.Bulkhead) contract.Layer {
+func bulkheadLayer(b *limited) contract.Layer {
 	return contract.Layer{
-		Label: bulkheadLabel,
+		Label: b.label,
 		Books: func() contract.Books {
 			s := b.Snapshot()
 			return contract.Books{Successes: s.Successes, Failures: s.Failures, Ignored: s.Ignored, Refused: s.Refused}
 		},
-		Places: func() int { return b.Snapshot().InUse },
-		Queued: func() int { return b.Snapshot().Queued },
-		Fill:   func() (empty func(), calls uint64) { return fill(b), uint64(b.Snapshot().Limit) },
+		Places: func() int { return b.Snapshot().InUse + b.total.Snapshot().InUse },
+		Queued: func() int { return b.Snapshot().Queued + b.total.Snapshot().Queued },
+		Fill:   b.fill,
 	}
 }
 
@@ -111,39 +182,19 @@ func fill(b *bulkhead.Bulkhead) (empty func()) {
 	}
 }
 
-func acquire(b *bulkhead.Bulkhead) func() (done, copied func(error), err error) {
-	return func() (done, copied func(error), err error) {
-		permit, err := b.Acquire(context.Background())
-		another := permit
-		return permit.Done, another.Done, err
-	}
-}
-
 // bulkheadQueues are what calls wait for. instance makes the instance around the bulkhead.
-func bulkheadQueues(instance func(testing.TB, *bulkhead.Bulkhead) *contract.Instance, edit func(*bulkhead.Config)) []contract.Queue {
+func bulkheadQueues(fresh freshBulkhead, instance func(testing.TB, *limited) *contract.Instance) []contract.Queue {
 	return []contract.Queue{
 		{
 			Name: "for a place",
-			New: func(t testing.TB, s contract.Setup) *contract.Instance {
-				return instance(t, newBulkhead(t, s, edit))
-			},
+			New:  func(t testing.TB, s contract.Setup) *contract.Instance { return instance(t, fresh(t, s, nil)) },
 		},
 		{
 			Name: "for the rate",
 			New: func(t testing.TB, s contract.Setup) *contract.Instance {
-				b := newBulkhead(t, s, func(c *bulkhead.Config) {
-					c.Limit, c.Rate, c.Burst = 10, rate.Every(time.Minute), 1
-					if edit != nil {
-						edit(c)
-					}
-				})
-				in := instance(t, b)
-				for i := range in.Layers {
-					if l := &in.Layers[i]; l.Fill != nil {
-						l.Fill = func() (func(), uint64) { return spend(b), 1 }
-					}
-				}
-				return in
+				b := fresh(t, s, func(c *bulkhead.Config) { c.Limit, c.Rate, c.Burst = 10, rate.Every(time.Minute), 1 })
+				b.fill = func() (func(), uint64) { return spend(b.Bulkhead), 1 }
+				return instance(t, b)
 			},
 		},
 	}
@@ -166,17 +217,20 @@ func hopeless(err error) bool {
 	return errors.As(err, &full) && full.Reason == bulkhead.ReasonDeadline
 }
 
-func bulkheadDoors(b *bulkhead.Bulkhead) []contract.Door {
-	wrapped := bulkhead.Wrap(b, call)
-	return []contract.Door{
+func bulkheadDoors(b *limited) []contract.Door {
+	wrapped := bulkhead.Wrap(b.Bulkhead, call)
+	doors := []contract.Door{
 		{
-			Name:    "Do",
-			Call:    func(ctx context.Context, fn contract.Func) (int, error) { return bulkhead.Do(ctx, b, fn) },
-			NilFunc: func(ctx context.Context) error { _, err := bulkhead.Do[int](ctx, b, nil); return err },
+			Name: "Do",
+			Call: func(ctx context.Context, fn contract.Func) (int, error) { return bulkhead.Do(ctx, b.Bulkhead, fn) },
+			NilFunc: func(ctx context.Context) error {
+				_, err := bulkhead.Do[int](ctx, b.Bulkhead, nil)
+				return err
+			},
 		},
 		{
 			Name: "Wrap", Call: wrapped, AtConstruction: true,
-			NilFunc: func(context.Context) error { bulkhead.Wrap[int, int](b, nil); return nil },
+			NilFunc: func(context.Context) error { bulkhead.Wrap[int, int](b.Bulkhead, nil); return nil },
 		},
 		{
 			Name: "Run",
@@ -186,10 +240,15 @@ func bulkheadDoors(b *bulkhead.Bulkhead) []contract.Door {
 			},
 			NilFunc: func(ctx context.Context) error { return b.Run(ctx, nil) },
 		},
-		acquireDoor(b),
-		tryAcquireDoor(b),
-		contract.TransportDoor(func(next http.RoundTripper) http.RoundTripper { return bulkhead.Transport(b, next) }),
+		acquireDoor(b.Bulkhead),
+		tryAcquireDoor(b.Bulkhead),
+		contract.TransportDoor(b.transport),
+		handlerDoor("Handler", b.Bulkhead, abort),
 	}
+	if b.seesStatus {
+		doors = append(doors, handlerDoor("Handler, by status", b.Bulkhead, answer500))
+	}
+	return doors
 }
 
 // underPermit runs fn as the documentation of the primitives advises: Done is deferred, with an error for the case that
@@ -250,38 +309,41 @@ func tryAcquireDoor(b *bulkhead.Bulkhead) contract.Door {
 	}
 }
 
-// bulkheadCallbacks are all of the user's code that a bulkhead runs. instance makes the instance around the bulkhead.
-func bulkheadCallbacks(instance func(testing.TB, *bulkhead.Bulkhead) *contract.Instance) []contract.Callback {
+// bulkheadCallbacks are all of the user's code that a bulkhead runs. (Its Logger is never written to.) instance makes the
+// instance around the bulkhead.
+func bulkheadCallbacks(fresh freshBulkhead, instance func(testing.TB, *limited) *contract.Instance) []contract.Callback {
 	callback := func(name string, edit func(c *bulkhead.Config, hook func())) contract.Callback {
 		return contract.Callback{
 			Name: "bulkhead " + name, Err: errDependency, Status: http.StatusServiceUnavailable,
 			New: func(t testing.TB, hook func()) *contract.Instance {
-				return instance(t, newBulkhead(t, contract.Setup{}, func(c *bulkhead.Config) { edit(c, hook) }))
+				return instance(t, fresh(t, contract.Setup{}, func(c *bulkhead.Config) { edit(c, hook) }))
 			},
 		}
 	}
-	// The last two are asked about a request before it is a call of the bulkhead's.
 	overloaded := callback("Adaptive.Overloaded", func(c *bulkhead.Config, hook func()) {
 		adaptive(c)
 		c.Adaptive.Overloaded = func(error) bool { hook(); return true }
 	})
+
+	// What is asked about a request before it is a call of the bulkhead's.
 	exempt := callback("Exempt", func(c *bulkhead.Config, hook func()) {
 		c.Exempt = func(*http.Request) bool { hook(); return false }
 	})
-	exempt.Before, exempt.Doors = bulkheadLabel, []string{"Transport", "Handler"}
+	exempt.Before, exempt.Doors = true, []string{"Transport", "Handler", "Handler, by status"}
 	priority := callback("RequestPriority", func(c *bulkhead.Config, hook func()) {
 		c.RequestPriority = func(*http.Request) bulkhead.Priority { hook(); return bulkhead.Critical }
 	})
-	priority.Before, priority.Doors = bulkheadLabel, []string{"Handler"}
+	priority.Before, priority.Doors = true, []string{"Handler", "Handler, by status"}
 
 	judged := new(asked)
-	return []contract.Callback{overloaded, exempt, priority, {
-		Name: "bulkhead, an error's Is", Err: judged,
+	is := contract.Callback{
+		Name: "bulkhead, an error's Is", Err: judged, Doors: []string{"Do", "Wrap", "Run", "Acquire", "TryAcquire", "Transport"},
 		New: func(t testing.TB, hook func()) *contract.Instance {
 			judged.hook = hook
-			return instance(t, newBulkhead(t, contract.Setup{}, nil))
+			return instance(t, fresh(t, contract.Setup{}, nil))
 		},
-	}}
+	}
+	return []contract.Callback{overloaded, exempt, priority, is}
 }
 
 // asked is an error that runs user code when somebody wants to know what it is.

@@ -41,7 +41,7 @@ type Policy struct {
 	Full     error
 	Hopeless func(error) bool
 
-	// Differs are the rows that are different in all doors. Those of one door are in the [Door].
+	// Differs are the rows that are different in all doors. Those of one door are in the [Door], and go before these.
 	Differs map[Row]Difference
 }
 
@@ -166,9 +166,9 @@ type Callback struct {
 	// Doors are where it can happen. Nil: in all.
 	Doors []string
 
-	// Before is the label of the layer that runs it before a call is one: a call in which it goes wrong is in no book of
-	// that layer. Empty: there is none.
-	Before string
+	// Before says that the layer that has the queue runs it before a call is one of its calls: if it goes wrong there, it
+	// is in no book of that layer.
+	Before bool
 }
 
 // Queue is something that calls wait for, in the order of their coming or in another: a place, their turn.

@@ -61,8 +61,8 @@ func badCallback(t *testing.T, c *Cell, cb Callback, result error, provoke func(
 	provoke(func() {
 		_, _ = s.Call(t.Context(), func(context.Context) (int, error) { ran++; return 7, result })
 	}, &wrong)
-	if cb.Before != "" {
-		s.beside[cb.Before]--
+	if cb.Before {
+		s.beside--
 	}
 	if called == 0 {
 		t.Fatal("the callback was not called: this cell tests nothing")

@@ -33,7 +33,7 @@ func endsQueued(t *testing.T, c *Cell) {
 		// A deadline that does not show beforehand, so that it is waited towards.
 		bounded, stop := context.WithTimeoutCause(t.Context(), 10*time.Second, errCause)
 		defer stop()
-		leavesQueue(t, c, q, unforeseen{bounded}, context.DeadlineExceeded)
+		leavesQueue(t, c, q, Unforeseen{bounded}, context.DeadlineExceeded)
 	})
 }
 

@@ -29,7 +29,7 @@ func endsWaiting(t *testing.T, c *Cell) {
 	s = c.Fresh(t, Setup{Wait: time.Minute})
 	bounded, stop := context.WithTimeoutCause(t.Context(), 10*time.Second, errCause)
 	defer stop()
-	interrupted(s, unforeseen{bounded}, errCause, context.DeadlineExceeded)
+	interrupted(s, Unforeseen{bounded}, errCause, context.DeadlineExceeded)
 }
 
 // interrupted makes a call that waits after its first failure, and is to be interrupted there after 10 s.
@@ -58,10 +58,11 @@ func interrupted(s *Subject, ctx context.Context, want ...error) {
 	s.Passes()
 }
 
-// unforeseen is a context that does not tell its deadline.
-type unforeseen struct{ context.Context }
+// Unforeseen is a context that does not tell its deadline.
+type Unforeseen struct{ context.Context }
 
-func (unforeseen) Deadline() (time.Time, bool) { return time.Time{}, false }
+// Deadline tells of none.
+func (Unforeseen) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // cannotBeMet: no sleeping towards a deadline that comes first; the last error, and the error that says so.
 func cannotBeMet(t *testing.T, c *Cell) {

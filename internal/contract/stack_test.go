@@ -87,17 +87,17 @@ var kinds = map[string]kind{
 		},
 	},
 	"bulkhead": {
-		policy: bulkheadPolicy("bulkhead", nil),
+		policy: bulkheadPolicy("bulkhead", newBulkhead),
 		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
 			return bulkheadAsLayer(newBulkhead(t, s, func(c *bulkhead.Config) {
 				c.TracerProvider, c.MeterProvider = providers(traced)
 			}))
 		},
 		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
-			return bulkheadCallbacks(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return in(t, bulkheadAsLayer(b)) })
+			return bulkheadCallbacks(newBulkhead, func(t testing.TB, b *limited) *contract.Instance { return in(t, bulkheadAsLayer(b)) })
 		},
 		queues: func(in func(testing.TB, layer) *contract.Instance) []contract.Queue {
-			return bulkheadQueues(func(t testing.TB, b *bulkhead.Bulkhead) *contract.Instance { return in(t, bulkheadAsLayer(b)) }, nil)
+			return bulkheadQueues(newBulkhead, func(t testing.TB, b *limited) *contract.Instance { return in(t, bulkheadAsLayer(b)) })
 		},
 	},
 }
@@ -139,15 +139,15 @@ func breakerAsLayer(k *breaker.Keyed[string]) layer {
 	}
 }
 
-func bulkheadAsLayer(b *bulkhead.Bulkhead) layer {
+func bulkheadAsLayer(b *limited) layer {
 	return layer{
 		Instance: bulkheadInstance(b),
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
-				return bulkhead.Do(ctx, b, func(ctx context.Context) (int, error) { return next(ctx, fn) })
+				return bulkhead.Do(ctx, b.Bulkhead, func(ctx context.Context) (int, error) { return next(ctx, fn) })
 			}
 		},
-		wrap: func(next caller) caller { return bulkhead.Wrap(b, next) },
+		wrap: func(next caller) caller { return bulkhead.Wrap(b.Bulkhead, next) },
 		run: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (v int, err error) {
 				err = b.Run(ctx, func(ctx context.Context) (err error) { v, err = next(ctx, fn); return err })
