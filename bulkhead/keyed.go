@@ -20,7 +20,7 @@ import (
 // KeyedConfig is the Config that all bulkheads of a [Keyed] share, what they have together, and how many there may be.
 type KeyedConfig struct {
 	// Config is that of each key's bulkhead, its Queue and its Rate too. The most places that one key can have, its share,
-	// is Limit, or with Adaptive its Max; default a quarter of Total.
+	// is Limit, or with Adaptive its Max; default a quarter of Total. So it takes four keys that hang to have it all.
 	Config
 
 	// Total is how many calls run at a time, of all keys together. Required. Where all places are taken, the calls that
