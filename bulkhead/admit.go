@@ -105,7 +105,7 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 	b.closeLocked()
 	reason, ok := b.scarceLocked()
 	if ok {
-		p.slot, p.start = b.grantLocked(), now
+		p.slot, p.start, b.unsure = b.grantLocked(), now, false
 		b.settleLocked()
 		b.mu.Unlock()
 		p.word = p.slot.word.Load()
@@ -142,6 +142,7 @@ func (b *Bulkhead) scarceLocked() (Reason, bool) {
 func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
 	newestFirst := b.standing(w.since)
 	if reason, hopeless := b.hopeless(w, newestFirst); hopeless {
+		b.unsure = b.unsure || reason == ReasonDeadline
 		return reason, false
 	}
 	switch last := b.queue.back(newestFirst); {

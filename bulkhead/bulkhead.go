@@ -35,6 +35,7 @@ type Bulkhead struct {
 	queue  queue
 	waits  *waits // nil: nobody has waited yet
 	wakeAt wakeAt
+	unsure bool // a call was refused because of how long calls take: the next is timed, lest that be true no more
 }
 
 // New returns a bulkhead, or an error that names every field of c that cannot work.

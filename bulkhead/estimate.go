@@ -40,7 +40,8 @@ func (e *estimate) add(held time.Duration) {
 
 	// A step up for each that is longer, one down for each that is shorter: it stands still where they are as many.
 	median := e.median.Load()
-	step := max(median/weight, 1)
+	// At first the steps are long: the first call may be slow.
+	step := max(median/min(n, weight), 1)
 	switch {
 	case d > median:
 		e.median.Store(min(median+step, d))

@@ -16,6 +16,7 @@ func (b *Bulkhead) serveLocked(now time.Duration) {
 		w := b.queue.front(newestFirst)
 		if b.tooLate(w, now) {
 			b.answerLocked(w, now, ReasonDeadline)
+			b.unsure = true
 			continue
 		}
 		if b.meter != nil && !b.meter.allow() {

@@ -244,7 +244,8 @@ func (b *Bulkhead) settleLocked() {
 		b.becomeLocked(waiting)
 	case n <= 0:
 		b.becomeLocked(full)
-	case n < max(b.limit, len(b.slots.table.Load().slots))/8: // not worth it: to find out that there are none takes a look at all slots
+	case n < max(b.limit, len(b.slots.table.Load().slots))/8, // not worth it: to find out that there are none takes a look at all slots
+		b.unsure: // the next call is to be timed
 		b.becomeLocked(few)
 	default:
 		b.growLocked()
