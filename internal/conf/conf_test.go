@@ -73,6 +73,41 @@ func TestUnmarshalKeeps(t *testing.T) {
 	}
 }
 
+// nested is a Config that has another behind a pointer, with a part that has no JSON form.
+type nested struct{ in *within }
+
+type within struct {
+	wait  time.Duration
+	count int
+	call  func() string
+}
+
+func (n *nested) fields() conf.Fields { return conf.Fields{{Key: "in", To: &n.in}} }
+func (w *within) UnmarshalJSON(data []byte) error {
+	return conf.Fields{{Key: "wait", To: &w.wait}, {Key: "count", To: &w.count}}.Unmarshal(data)
+}
+
+// What is in a Config in the Config is kept as well; and who has a pointer to it sees nothing of the document.
+func TestUnmarshalKeepsWithin(t *testing.T) {
+	had := &within{wait: time.Second, count: 7, call: func() string { return "kept" }}
+	n := nested{in: had}
+	if err := n.fields().Unmarshal([]byte(`{"in": {"count": 8}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if n.in.wait != time.Second || n.in.count != 8 || n.in.call == nil || n.in.call() != "kept" || had.count != 7 {
+		t.Errorf("%+v, the one before %+v", n.in, had)
+	}
+	if err := n.fields().Unmarshal([]byte(`{"in": {"count": 9, "wait": 1}}`)); err == nil || n.in.count != 8 {
+		t.Errorf("%+v, %v", n.in, err)
+	}
+	if err := n.fields().Unmarshal([]byte(`{"in": null}`)); err != nil || n.in != nil {
+		t.Errorf("%+v, %v", n.in, err)
+	}
+	if err := n.fields().Unmarshal([]byte(`{"in": {}}`)); err != nil || n.in == nil {
+		t.Errorf("%+v, %v", n.in, err)
+	}
+}
+
 // Each fault is one line that names the field, the value and what would be right; and nothing is set if there is one.
 func TestUnmarshalFaults(t *testing.T) {
 	const keys = "no such field: want one of name, count, bytes, ratio, on, wait, inner"

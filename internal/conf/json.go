@@ -77,7 +77,7 @@ func (f Field) decode(value json.RawMessage) (assign func(), err error) {
 		}
 		return nil, fmt.Errorf(`%s: %s: want a duration such as "5s"`, f.Key, clip(value))
 	}
-	read := reflect.New(to.Type())
+	read := copied(to)
 	if err := json.Unmarshal(value, read.Interface()); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) && wrong.Field == "" {
@@ -86,6 +86,19 @@ func (f Field) decode(value json.RawMessage) (assign func(), err error) {
 		return nil, nest(f.Key, err)
 	}
 	return func() { to.Set(read.Elem()) }, nil
+}
+
+// copied is a pointer to a copy of v if that is a struct or points to one, of which nothing is shared then: a Config in a
+// Config keeps what the document does not name, as the outer one does. Of anything else it is a pointer to nothing.
+func copied(v reflect.Value) reflect.Value {
+	c := reflect.New(v.Type())
+	switch {
+	case v.Kind() == reflect.Struct:
+		c.Elem().Set(v)
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		c.Elem().Set(copied(v.Elem()))
+	}
+	return c
 }
 
 // nest puts the outer key before each line of an inner Config's error.
