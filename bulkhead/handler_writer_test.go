@@ -447,7 +447,7 @@ func TestHandlerUnderTimeoutHandler(t *testing.T) {
 		if got := s.get(t, "/"); got.err != nil || got.StatusCode != 503 {
 			t.Errorf("%v, %v", got.Response, got.err)
 		}
-		await(func() bool { return b.Snapshot().Queued == 0 })
+		await(func() bool { s := b.Snapshot(); return s.Ignored+s.Refused == 1 }) // in a goroutine of the TimeoutHandler's
 		free()
 		s.quiet(t, b, 2)
 	})
