@@ -16,7 +16,7 @@ type waits struct {
 
 const (
 	waitUnit    = 1 << 10 // ns: what is shorter is all one
-	waitOctaves = 32      // up to 73 minutes: what is longer is all one
+	waitOctaves = 32      // up to 4 h 53 min: what is longer is all one
 	waitBuckets = 4 * waitOctaves
 	waitsKept   = time.Minute
 )
@@ -38,7 +38,8 @@ func (w *waits) turn(at time.Duration) {
 	if age >= 2*waitsKept {
 		w.before, w.longest[1] = [waitBuckets]uint32{}, 0
 	}
-	w.now, w.longest[0], w.since = [waitBuckets]uint32{}, 0, at
+	w.now, w.longest[0] = [waitBuckets]uint32{}, 0
+	w.since += age.Truncate(waitsKept) // not at: what came just after a turn would stay for nearly three minutes
 }
 
 // waitBucket: the octave is where the highest bit is, the quarter the two bits after it.
@@ -48,13 +49,13 @@ func waitBucket(d time.Duration) int {
 	return min(octave*4+int(n>>octave)-4, waitBuckets-1)
 }
 
-// upper is the longest time that falls into a bucket.
-func upper(bucket int) time.Duration {
+// middle is the middle of a bucket: half a quarter of an octave from what falls into it, which is an eighth at most.
+func middle(bucket int) time.Duration {
 	octave, quarter := bucket/4, bucket%4
-	return time.Duration(((quarter+5)<<octave - 4) * waitUnit)
+	return time.Duration((2*quarter+9)<<octave*waitUnit/2 - 4*waitUnit)
 }
 
-// quantile is the time that the share q of those who waited did not exceed, to within an eighth.
+// quantile is the time that the share q of those who waited did not exceed, to within an eighth and half a microsecond.
 func (w *waits) quantile(q float64) time.Duration {
 	var all uint64
 	for i := range w.now {
@@ -66,7 +67,7 @@ func (w *waits) quantile(q float64) time.Duration {
 	rank, seen := uint64(q*float64(all)), uint64(0)
 	for i := range w.now {
 		if seen += uint64(w.now[i]) + uint64(w.before[i]); seen > rank {
-			return min(upper(i), w.max())
+			return min(middle(i), w.max())
 		}
 	}
 	return w.max()
