@@ -78,7 +78,9 @@ func (c *Context) Done() <-chan struct{} {
 	}
 	// The end may be on its way to the link, in a goroutine of the timer's or the parent's. Who ends the parent and
 	// then polls this channel should not have to know.
-	l.look(c.limit)
+	if l.look(c.limit) {
+		<-c.done // as in Err
+	}
 	return c.done
 }
 

@@ -3,6 +3,7 @@ package deadline_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -162,6 +163,101 @@ func TestHedgeRace(t *testing.T) {
 		<-winners[winner].Done()
 		if attempts[winner].Err() != context.Canceled {
 			t.Error(attempts[winner].Err())
+		}
+	}
+}
+
+// keyOf is a context that keeps the key by which package context looks for a cause.
+type keyOf struct {
+	context.Context
+	key any
+}
+
+func (*keyOf) Err() error { return context.Canceled }
+
+func (k *keyOf) Value(key any) any {
+	k.key = key
+	return nil
+}
+
+// TestOneEndOfMany: an end takes its time when there are many functions to call, and others arrive meanwhile. One of
+// them is the end, or it was released, for good.
+func TestOneEndOfMany(t *testing.T) {
+	k := &keyOf{Context: t.Context()}
+	_ = context.Cause(k)
+	parent, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ofParent, ofLost := parent.Value(k.key), func() any {
+		ctx := deadline.New(parent, time.Time{})
+		ctx.CancelCause(lost)
+		return ctx.Value(k.key)
+	}()
+	if ofParent == nil || ofLost == nil || ofLost == ofParent {
+		t.Fatal("package context asks in another way, see causekey.go")
+	}
+	for round := range 300 {
+		ctx := deadline.New(parent, time.Time{})
+		var called atomic.Int32
+		const functions = 300
+		for range functions {
+			ctx.AfterFunc(func() { called.Add(1) })
+		}
+		var ready atomic.Int32
+		var wg sync.WaitGroup
+		together := func(f func()) {
+			const n = 4
+			wg.Go(func() {
+				for ready.Add(1); ready.Load() < n; {
+					runtime.Gosched()
+				}
+				f()
+			})
+		}
+		ends := func() { ctx.CancelCause(lost) }
+		together(ends)
+		together(ctx.Release)
+		if round%2 == 0 {
+			together(ctx.Release)
+		} else {
+			together(ends)
+		}
+		together(func() {
+			for range 200 {
+				switch v := ctx.Value(k.key); v {
+				case ofParent, ofLost:
+				default:
+					t.Errorf("it shows %v", v)
+				}
+			}
+		})
+		wg.Wait()
+		switch err := ctx.Err(); {
+		case err == nil && called.Load() > 0:
+			t.Error("released, and its functions were called")
+		case err != nil && (context.Cause(ctx) != errLost || !isDone(ctx)):
+			t.Errorf("%v, cause %v, Done is closed: %v", err, context.Cause(ctx), isDone(ctx))
+		}
+		before := context.Cause(ctx)
+		ctx.Release()
+		ctx.CancelCause(other)
+		if cause := context.Cause(ctx); cause != before {
+			t.Errorf("first %v, and then %v", before, cause)
+		}
+		for before != nil && called.Load() < functions {
+			runtime.Gosched()
+		}
+	}
+}
+
+// TestPolledWhileItEnds: who ends the parent and then polls sees the end, though it may be another goroutine's at this
+// very moment.
+func TestPolledWhileItEnds(t *testing.T) {
+	for range 10_000 {
+		parent := deadline.New(t.Context(), time.Time{})
+		ctx := deadline.New(parent, time.Time{})
+		parent.CancelCause(lost)
+		if !isDone(ctx) { // registers, and is called back at once
+			t.Fatal("Done is open")
 		}
 	}
 }
