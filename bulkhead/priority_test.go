@@ -12,6 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/bulkhead"
 )
 
+type childKey struct{}
+
 func TestPriorityOfAContext(t *testing.T) {
 	for _, c := range []struct {
 		set, want bulkhead.Priority
@@ -29,7 +31,7 @@ func TestPriorityOfAContext(t *testing.T) {
 		if got := bulkhead.PriorityFrom(ctx); got != c.want || got.String() != c.text {
 			t.Errorf("WithPriority(%d): %d, %v; want %d, %s", c.set, got, got, c.want, c.text)
 		}
-		child := context.WithValue(context.WithoutCancel(ctx), struct{}{}, 1)
+		child := context.WithValue(context.WithoutCancel(ctx), childKey{}, 1)
 		if got := bulkhead.PriorityFrom(child); got != c.want {
 			t.Errorf("WithPriority(%d) and more: %d", c.set, got)
 		}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/holdfast-go/holdfast/bulkhead"
 )
@@ -224,20 +223,6 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 	}
 }
 
-// TestManyMoreSlotsThanPlaces: a limit that was large once leaves slots behind, which are found no more.
-func TestManyMoreSlotsThanPlaces(t *testing.T) {
-	b := bulkhead.MustNew(bulkhead.Config{Limit: 1000})
-	giveBack(takeAll(t, b, 1000))
-	for _, n := range []int{1, 2, 40, 999, 3, 1000} {
-		if err := b.Resize(n); err != nil {
-			t.Fatal(err)
-		}
-		for range 20 {
-			giveBack(takeAll(t, b, n))
-		}
-	}
-}
-
 // TestWaitingThroughAllModes is one goroutine's walk through them: open, then few, full, with one who waits, and back.
 func TestWaitingThroughAllModes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -270,59 +255,5 @@ func TestWaitingThroughAllModes(t *testing.T) {
 				giveBack(takeHalf(t, b, i+1))
 			}
 		}
-	})
-}
-
-// TestLoweredBelowUse: none is interrupted, none is let in until there are fewer, and raised again it lets those who wait in
-// at once.
-func TestLoweredBelowUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := bulkhead.MustNew(bulkhead.Config{Limit: 20, Queue: 20, Interval: -1})
-		all := takeAll(t, b, 20)
-		var in atomic.Int64
-		for range 10 {
-			go func() {
-				p, err := b.Acquire(context.Background())
-				if err != nil {
-					t.Error(err)
-				}
-				in.Add(1)
-				time.Sleep(time.Hour)
-				p.Done(nil)
-			}()
-		}
-		step := func(do string, waitersIn, inUse int) {
-			t.Helper()
-			synctest.Wait()
-			if s := b.Snapshot(); in.Load() != int64(waitersIn) || s.InUse != inUse {
-				t.Fatalf("%s: %d got in, and %d are in use; want %d and %d", do, in.Load(), s.InUse, waitersIn, inUse)
-			}
-		}
-		resize := func(n int) {
-			if err := b.Resize(n); err != nil {
-				t.Fatal(err)
-			}
-		}
-		step("at first", 0, 20)
-		resize(5)
-		giveBack(all[:15])
-		step("lowered to 5, 15 left", 0, 5)
-		giveBack(all[15:16])
-		step("one more left", 1, 5)
-		resize(7)
-		step("raised to 7", 3, 7)
-		resize(7)
-		step("and again", 3, 7)
-		resize(100)
-		step("raised to 100", 10, 14)
-		resize(1)
-		if _, err := b.TryAcquire(); what(err) != "full" {
-			t.Errorf("lowered to 1: %q", what(err))
-		}
-		giveBack(all[16:])
-		time.Sleep(2 * time.Hour)
-		giveBack(takeAll(t, b, 1))
-		resize(3)
-		giveBack(takeAll(t, b, 3))
 	})
 }
