@@ -65,7 +65,7 @@ func httpBodies(t *testing.T, c *Cell, srv *server) {
 		"context already done": {done: true},
 		"refused":              {moved: true},
 		"no place":             {filled: true},
-		"cancelled in a queue": {filled: true, setup: Setup{Wait: time.Minute}},
+		"cancelled in a queue": {filled: true, setup: Setup{Wait: 10 * time.Second}},
 	}
 	for name, p := range paths {
 		for _, limit := range []time.Duration{0, time.Hour} {

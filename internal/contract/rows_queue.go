@@ -34,7 +34,40 @@ func endsQueued(t *testing.T, c *Cell) {
 		bounded, stop := context.WithTimeoutCause(t.Context(), 10*time.Second, errCause)
 		defer stop()
 		leavesQueue(t, c, q, Unforeseen{bounded}, context.DeadlineExceeded)
+
+		for range 20 { // whether it sees the one or the other first is a matter of chance
+			endsAtItsTurn(t, c, q)
+		}
 	})
+}
+
+// endsAtItsTurn makes a call whose context ends just before there is what it waits for. Should it have been given that, it
+// gives it back.
+func endsAtItsTurn(t *testing.T, c *Cell, q Queue) {
+	t.Helper()
+	s := c.Subject(t, q.New(t, Setup{Wait: time.Hour, AttemptTimeout: 10 * time.Hour}))
+	empty := s.Fill()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := make(chan error, 1)
+	go func() {
+		_, err := s.Call(ctx, func(context.Context) (int, error) {
+			t.Error("fn was called")
+			return 7, nil
+		})
+		over <- err
+	}()
+	synctest.Wait()
+	cancel(errCause)
+	empty()
+	if err := <-over; !errors.Is(err, errCause) || !errors.Is(err, c.Policy.Full) {
+		t.Errorf("%v; want both %v and %v", err, errCause, c.Policy.Full)
+	}
+	start := time.Now()
+	s.Passes()
+	if waited := time.Since(start); waited != 0 {
+		t.Errorf("the next call had to wait for %v", waited)
+	}
+	s.Settled()
 }
 
 // leavesQueue makes a call whose context ends after 10 s, while it waits.
