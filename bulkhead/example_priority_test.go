@@ -12,7 +12,12 @@ import (
 
 // How do I have what matters most go first when there is too much?
 func ExampleWithPriority() {
-	slots := bulkhead.MustNew(bulkhead.Config{Name: "orders", Limit: 1, Queue: 2})
+	slots := bulkhead.MustNew(bulkhead.Config{
+		Name:     "orders",
+		Limit:    1,
+		Queue:    2,
+		Interval: -1, // for the example's sake: nobody is refused for having waited long
+	})
 	busy, err := slots.TryAcquire()
 	if err != nil {
 		fmt.Println(err)
