@@ -441,7 +441,7 @@ func (r *scriptRun) abandon() {
 func TestModel(t *testing.T) {
 	seeds := uint64(400)
 	if raceEnabled { // a tenth as fast, and there are no races to be found where goroutines take turns
-		seeds = 100
+		seeds = 60
 	}
 	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 1))

@@ -288,7 +288,7 @@ func TestNowAndThenSlow(t *testing.T) {
 			return lasting(time.Second)(ctx)
 		}
 		// The slow ones hold their places for as long as their callers wait: 3 ms a call on average.
-		if good := arrivals(b, 64, 0.8/2.95, 20_000, 40*time.Millisecond, bimodal); good < 0.93 {
+		if good := arrivals(b, 64, 0.8/2.95, 10_000, 40*time.Millisecond, bimodal); good < 0.93 {
 			t.Errorf("%.1f %% succeed, want 93 of the 95 that can: %+v", 100*good, b.Snapshot())
 		}
 	})

@@ -122,7 +122,7 @@ func TestRateRetryAfter(t *testing.T) {
 			t.Errorf("behind five: %q, after %v, want 2 s", what(err), after)
 		}
 		time.Sleep(after)
-		time.Sleep(10) // each may have had a nanosecond more than it takes
+		time.Sleep(10 * time.Nanosecond) // each may have had a nanosecond more than it takes
 		giveBack(takeRest(t, b, 0, 1))
 		l.want("all", "waits waits waits waits waits")
 	})

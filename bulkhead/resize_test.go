@@ -58,7 +58,7 @@ func TestManyMoreSlotsThanPlaces(t *testing.T) {
 	giveBack(takeAll(t, b, 1000))
 	for _, n := range []int{1, 2, 40, 999, 3, 1000} {
 		resize(t, b, n)
-		for range 20 {
+		for range 8 {
 			giveBack(takeAll(t, b, n))
 		}
 	}

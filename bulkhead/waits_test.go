@@ -53,7 +53,7 @@ func TestWaitsQuantiles(t *testing.T) {
 	}
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {
-			for n, times := range map[int]int{1: 20, 2: 20, 3: 20, 10: 20, 99: 3, 100: 3, 1000: 1} {
+			for n, times := range map[int]int{1: 5, 2: 5, 3: 5, 10: 5, 99: 2, 100: 2, 1000: 1} {
 				for seed := range times {
 					r := rand.New(rand.NewPCG(uint64(seed), uint64(n)))
 					waits := make([]time.Duration, n)
@@ -94,7 +94,7 @@ func checkWaits(t *testing.T, s bulkhead.Snapshot, waits []time.Duration) {
 
 // TestWaitsAreForgotten: a wait counts for at least a minute and at most two, however often and whenever somebody looks.
 func TestWaitsAreForgotten(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			b := busy(t, bulkhead.Config{Queue: 1})
