@@ -249,6 +249,37 @@ func TestOneEndOfMany(t *testing.T) {
 	}
 }
 
+// TestReleasedTwiceAtOnce: the second does nothing, nor does it when Cancel was first.
+func TestReleasedTwiceAtOnce(t *testing.T) {
+	parent, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for round := range 5000 {
+		ctx := deadline.New(parent, time.Time{})
+		done := ctx.Done()
+		second := ctx.Release
+		if round%2 == 0 {
+			second = ctx.Cancel
+		}
+		var ready atomic.Int32
+		meet := func() {
+			ready.Add(1)
+			for n := 0; ready.Load() < 2; n++ {
+				if n > 1000 { // the other has no processor
+					runtime.Gosched()
+				}
+			}
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { meet(); ctx.Release() })
+		meet()
+		second()
+		wg.Wait()
+		if err := ctx.Err(); isDone(ctx) != (err != nil) || ctx.Done() != done {
+			t.Fatalf("%v, Done is closed: %v", err, isDone(ctx))
+		}
+	}
+}
+
 // TestPolledWhileItEnds: who ends the parent and then polls sees the end, though it may be another goroutine's at this
 // very moment.
 func TestPolledWhileItEnds(t *testing.T) {

@@ -174,14 +174,14 @@ func TestEndedKeepsNoFunctions(t *testing.T) {
 		called.Add(1)
 		stops[i] = ctx.AfterFunc(func() { held[0] = 1; called.Done() })
 	}
-	first := stops[0]
+	one := stops[1]
 	stops = [3]func() bool{}
 	ctx.CancelCause(lost)
 	called.Wait()
 	if !until(func() bool { return freed.Load() >= 2 }) {
 		t.Errorf("%d of 2 were freed", freed.Load())
 	}
-	if first() {
+	if one() {
 		t.Error("stopped after the end")
 	}
 	runtime.KeepAlive(ctx)
