@@ -29,14 +29,25 @@ func (c *Counter) Add() {
 		return
 	}
 	if n := c.base.Load(); !c.base.CompareAndSwap(n, n+1) {
-		c.spread()
+		c.spread(1)
+	}
+}
+
+// AddN adds n. A count and a sum can share a counter, each in bits of its own: then they are always taken together.
+func (c *Counter) AddN(n uint64) {
+	if cells := c.cells.Load(); cells != nil {
+		cells[mine()].n.Add(n)
+		return
+	}
+	if was := c.base.Load(); !c.base.CompareAndSwap(was, was+n) {
+		c.spread(n)
 	}
 }
 
 // spread is for an add that met another one.
-func (c *Counter) spread() {
+func (c *Counter) spread(n uint64) {
 	c.cells.CompareAndSwap(nil, new(cells))
-	c.cells.Load()[mine()].n.Add(1)
+	c.cells.Load()[mine()].n.Add(n)
 }
 
 // mine is the cell of the goroutine. Where its stack lies tells goroutines apart, and stays the same for nearly all of

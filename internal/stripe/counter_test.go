@@ -28,14 +28,15 @@ func TestCounterUnderContention(t *testing.T) {
 		adding.Go(func() {
 			for range each {
 				c.Add()
+				c.AddN(3)
 			}
 		})
 	}
 	adding.Wait()
 	close(stop)
 	taking.Wait()
-	if got := taken + c.Load(); got != goroutines*each {
-		t.Errorf("taken %d, left %d: want %d in all", taken, c.Load(), goroutines*each)
+	if got := taken + c.Load(); got != 4*goroutines*each {
+		t.Errorf("taken %d, left %d: want %d in all", taken, c.Load(), 4*goroutines*each)
 	}
 }
 
@@ -52,6 +53,19 @@ func TestCounterAlone(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, c.Add); n != 0 {
 		t.Errorf("Add makes %v allocations, want none", n)
+	}
+}
+
+func TestCounterAddN(t *testing.T) {
+	var c stripe.Counter
+	c.AddN(40)
+	c.AddN(0)
+	c.AddN(2)
+	if got := c.Load(); got != 42 {
+		t.Errorf("Load() = %d, want 42", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { c.AddN(7) }); n != 0 {
+		t.Errorf("AddN makes %v allocations, want none", n)
 	}
 }
 
