@@ -68,12 +68,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, under.Context(), err)
 		return
 	}
-	if c.tel != nil {
+	if c.traced() {
 		under = under.WithContext(c.ctx)
 	}
 	var a *answer
 	if b.finder != nil {
-		a = &answer{status: http.StatusOK}
+		a = new(answer)
 		w, under = a.watch(w, under)
 	}
 	h.next.ServeHTTP(w, under)
@@ -107,7 +107,8 @@ func handUp(r, under *http.Request) {
 
 // answer is what a request came to, as an adaptive bulkhead sees it. The nil answer is that nobody looks.
 type answer struct {
-	status  int
+	status  int // 0: nothing was written, which is 200
+	failure *StatusError
 	refused atomic.Bool // by a Handler below
 	above   *answer     // of the Handler above
 }
@@ -118,7 +119,11 @@ type answerKey struct{}
 func (a *answer) watch(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	ctx := r.Context()
 	a.above, _ = ctx.Value(answerKey{}).(*answer)
-	w = httpx.OnWriteHeader(w, func(status int, _ http.Header) { a.status = status })
+	w = httpx.OnWriteHeader(w, func(status int, h http.Header) {
+		if a.status = status; httpx.Failure(status) {
+			a.failure = httpx.NewStatusError(&http.Response{StatusCode: status, Header: h}, time.Now())
+		}
+	})
 	return w, r.WithContext(context.WithValue(ctx, answerKey{}, a))
 }
 
@@ -129,10 +134,10 @@ func (a *answer) verdict(ctx context.Context) (outcome, error) {
 		return ignored, err
 	case a == nil:
 		return succeeded, nil
-	case httpx.Failure(a.status) && a.refused.Load(): // a share of the work was full, which says nothing of the whole
+	case a.failure != nil && a.refused.Load(): // a share of the work was full, which says nothing of the whole
 		return ignored, nil
-	case httpx.Failure(a.status) && a.status != http.StatusTooManyRequests: // 429 is about one client, not the server
-		return failed, &StatusError{StatusCode: a.status}
+	case a.failure != nil && a.status != http.StatusTooManyRequests: // 429 is about one client, not the server
+		return failed, a.failure
 	case !telling(a.status):
 		return unmeasured, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,36 +19,40 @@ import (
 func TestHandlerAdaptiveStatuses(t *testing.T) {
 	failures := []int{500, 502, 503, 504, 599}
 	write := func(status int) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(status)
+		}
 	}
 	type row struct {
-		do   http.HandlerFunc
-		seen int // by Overloaded; 0: nothing
+		do    http.HandlerFunc
+		seen  int // by Overloaded; 0: nothing
+		after time.Duration
 	}
 	rows := map[string]row{
-		"nothing":           {func(http.ResponseWriter, *http.Request) {}, 0},
-		"text":              {served, 0},
-		"hints, then 503":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(503) }, 503},
-		"503 after 200":     {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x"); w.WriteHeader(503) }, 0},
-		"503 after a flush": {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); w.WriteHeader(503) }, 0},
+		"nothing":           {func(http.ResponseWriter, *http.Request) {}, 0, 0},
+		"text":              {served, 0, 0},
+		"hints, then 503":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(503) }, 503, 0},
+		"503 after 200":     {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x"); w.WriteHeader(503) }, 0, 0},
+		"503 after a flush": {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); w.WriteHeader(503) }, 0, 0},
 		"503 by a controller": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(503)
 			http.NewResponseController(w).Flush()
-		}, 503},
+		}, 503, 0},
 		"503 to a WebSocket": {func(w http.ResponseWriter, r *http.Request) {
 			r.Header.Set("Connection", "upgrade")
 			w.WriteHeader(503)
-		}, 503},
+		}, 503, 0},
 		"503 of an event feed": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			w.WriteHeader(503)
-		}, 503},
+		}, 503, 0},
 	}
 	for _, status := range []int{200, 201, 204, 301, 304, 400, 401, 404, 408, 413, 425, 429, 499, 501, 505, 600, 999} {
-		rows[fmt.Sprint(status)] = row{write(status), 0}
+		rows[fmt.Sprint(status)] = row{do: write(status)}
 	}
 	for _, status := range failures {
-		rows[fmt.Sprint(status)] = row{write(status), status}
+		rows[fmt.Sprint(status)] = row{write(status), status, 7 * time.Second}
 	}
 	eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *site) {
 		for name, row := range rows {
@@ -68,7 +73,7 @@ func TestHandlerAdaptiveStatuses(t *testing.T) {
 				continue
 			}
 			var status *bulkhead.StatusError
-			if len(seen) != 1 || !errors.As(seen[0], &status) || status.StatusCode != row.seen || books.Failures != 1 {
+			if len(seen) != 1 || !errors.As(seen[0], &status) || status.StatusCode != row.seen || books.Failures != 1 || status.RetryAfter() != row.after {
 				t.Errorf("%s: saw %v: %+v", name, seen, books)
 			}
 		}
@@ -123,9 +128,52 @@ func TestHandlerAdaptiveAboveAnother(t *testing.T) {
 	})
 }
 
-// Requests that say nothing of how long the work takes do not move the limit: it goes the same way with them as without.
+// adaptiveCourse is where the limit was after each of some rounds, in which the limit binds, and between which there is
+// something else if other is not nil. send makes a call that has its place for 20 ms.
+func adaptiveCourse(t *testing.T, send func(b *bulkhead.Bulkhead, work time.Duration), other func(*bulkhead.Bulkhead)) (limits []int) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.MustNew(bulkhead.Config{Adaptive: &bulkhead.Adaptive{Min: 1, Max: 50, Initial: 5}})
+		for range 100 {
+			for range 2 * b.Snapshot().Limit { // half of them are refused
+				go send(b, 20*time.Millisecond)
+			}
+			time.Sleep(35 * time.Millisecond)
+			for range 10 {
+				if other != nil {
+					other(b)
+				}
+			}
+			limits = append(limits, b.Snapshot().Limit)
+		}
+	})
+	return limits
+}
+
+// unmoved checks that the limit goes the same way with the others as without, and that it would not with quick successes.
+func unmoved(t *testing.T, send func(b *bulkhead.Bulkhead, work time.Duration), others map[string]func(*bulkhead.Bulkhead)) {
+	t.Helper()
+	want := fmt.Sprint(adaptiveCourse(t, send, nil))
+	for name, other := range others {
+		if got := fmt.Sprint(adaptiveCourse(t, send, other)); got != want {
+			t.Errorf("%s: the limit was\n%v, without them\n%v", name, got, want)
+		}
+	}
+	if got := fmt.Sprint(adaptiveCourse(t, send, func(b *bulkhead.Bulkhead) { send(b, 0) })); got == want {
+		t.Errorf("nothing moves the limit: %v", got)
+	}
+}
+
+// Requests that say nothing of how long the work takes do not move the limit.
 func TestHandlerAdaptiveSamples(t *testing.T) {
-	quick := map[string]http.HandlerFunc{
+	through := func(b *bulkhead.Bulkhead, h http.HandlerFunc) {
+		bulkhead.Handler(b, h).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	}
+	send := func(b *bulkhead.Bulkhead, work time.Duration) {
+		through(b, func(http.ResponseWriter, *http.Request) { time.Sleep(work) })
+	}
+	others := map[string]func(*bulkhead.Bulkhead){}
+	for name, page := range map[string]http.HandlerFunc{
 		"304": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) },
 		"404": http.NotFound,
 		"429": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
@@ -137,48 +185,40 @@ func TestHandlerAdaptiveSamples(t *testing.T) {
 			r.Header.Set("Connection", "Upgrade")
 			w.WriteHeader(200)
 		},
+	} {
+		others[name] = func(b *bulkhead.Bulkhead) { through(b, page) }
 	}
-	// run returns where the limit was after each of the rounds.
-	run := func(t *testing.T, other http.HandlerFunc) (limits []int) {
-		synctest.Test(t, func(t *testing.T) {
-			b := bulkhead.MustNew(bulkhead.Config{Adaptive: &bulkhead.Adaptive{Min: 1, Max: 50, Initial: 5}})
-			h := bulkhead.Handler(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/other" {
-					other(w, r)
-					return
-				}
-				time.Sleep(20 * time.Millisecond)
-			}))
-			send := func(ctx context.Context, path string) {
-				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx))
-			}
-			for range 50 {
-				for range 2 * b.Snapshot().Limit { // half of them are refused: the limit binds
-					go send(t.Context(), "/")
-				}
-				time.Sleep(10 * time.Millisecond)
-				synctest.Wait()
-				time.Sleep(11 * time.Millisecond)
-				if other != nil {
-					for range 10 {
-						send(t.Context(), "/other")
-					}
-				}
-				limits = append(limits, b.Snapshot().Limit)
-			}
-		})
-		return limits
-	}
-	want := run(t, nil)
-	if want[0] == want[len(want)-1] {
-		t.Fatalf("the limit did not move: %v", want)
-	}
-	for name, other := range quick {
-		if got := run(t, other); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s: the limit was\n%v, without them\n%v", name, got, want)
+	unmoved(t, send, others)
+}
+
+func TestTransportAdaptiveSamples(t *testing.T) {
+	through := func(b *bulkhead.Bulkhead, base roundTripper) {
+		r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://host/", nil)
+		if resp, err := bulkhead.Transport(b, base).RoundTrip(r); err == nil {
+			resp.Body.Close()
 		}
 	}
-	if got := run(t, served); fmt.Sprint(got) == fmt.Sprint(want) {
-		t.Logf("a 200 does not move it either: %v", got)
+	send := func(b *bulkhead.Bulkhead, work time.Duration) {
+		through(b, func(r *http.Request) (*http.Response, error) {
+			time.Sleep(work)
+			return answering(200)(r)
+		})
 	}
+	others := map[string]func(*bulkhead.Bulkhead){
+		"refused below": func(b *bulkhead.Bulkhead) {
+			through(b, func(*http.Request) (*http.Response, error) { return nil, &bulkhead.FullError{} })
+		},
+		"events": func(b *bulkhead.Bulkhead) {
+			through(b, func(r *http.Request) (*http.Response, error) {
+				resp, err := answering(200)(r)
+				resp.Header.Set("Content-Type", "text/event-stream")
+				resp.Body = io.NopCloser(strings.NewReader("data: 1\n\n"))
+				return resp, err
+			})
+		},
+	}
+	for _, status := range []int{304, 400, 404, 501} {
+		others[fmt.Sprint(status)] = func(b *bulkhead.Bulkhead) { through(b, answering(status)) }
+	}
+	unmoved(t, send, others)
 }

@@ -3,6 +3,7 @@ package bulkhead_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -373,6 +374,20 @@ func TestHandlerCancelledHere(t *testing.T) {
 		}
 		s.quiet(t, b, 2*4)
 	})
+}
+
+// The connection is closed as it should be, or a client would take it for a fault of TLS.
+func TestHandlerCancelledHereUnderTLS(t *testing.T) {
+	h := bulkhead.Handler(bulkhead.MustNew(bulkhead.Config{Limit: 1}), http.HandlerFunc(served))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	}))
+	defer s.Close()
+	if _, err := s.Client().Post(s.URL, "", nil); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want an end", err)
+	}
 }
 
 // The server's deadline passes while a request waits: its client gets the refusal.

@@ -210,6 +210,31 @@ func TestHandlerPassesTheVeryWriter(t *testing.T) {
 	})
 }
 
+// nowhere is a writer that does nothing.
+type nowhere struct{ header http.Header }
+
+func (w nowhere) Header() http.Header       { return w.header }
+func (nowhere) WriteHeader(int)             {}
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// A request that has its place at once costs no allocation, in neither direction.
+func TestHTTPAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	h, w := bulkhead.Handler(b, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), nowhere{}
+	if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) }); n != 0 {
+		t.Errorf("Handler: %v allocations", n)
+	}
+	resp := &http.Response{StatusCode: 200, Body: http.NoBody}
+	rt := bulkhead.Transport(b, roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil }))
+	if n := testing.AllocsPerRun(1000, func() { rt.RoundTrip(r) }); n != 0 {
+		t.Errorf("Transport: %v allocations", n)
+	}
+}
+
 // Who is not adaptive lets MaxBytesReader close the connection of an upload that is too large. (The adaptive writer cannot,
 // as the documentation says: the server then reads on for a while.)
 func TestHandlerMaxBytes(t *testing.T) {

@@ -88,13 +88,16 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 // request is what goes down: the caller's own, unless there is a span for it to be under, or a priority to be told.
 func (c *call) request(req *http.Request) *http.Request {
 	header, another := priorityHeader(c.ctx, req.Header)
-	if c.tel == nil && !another {
+	if !c.traced() && !another {
 		return req
 	}
 	again := req.WithContext(c.ctx)
 	again.Header = header
 	return again
 }
+
+// traced reports whether the call has a context of its own, with its span.
+func (c *call) traced() bool { return c.tel.SpanContext().IsValid() }
 
 // verdict judges a response, or the error that came instead.
 func (c *call) verdict(resp *http.Response, err error, body *httpx.Body) (outcome, error) {
@@ -127,11 +130,8 @@ func lasting(upgraded bool, h http.Header) bool {
 // bodiless reports whether a response is complete with its header. HTTP/2 has then a body that is not http.NoBody, and who
 // knows that there is none may not close it.
 func bodiless(resp *http.Response) bool {
-	switch resp.StatusCode {
-	case http.StatusNoContent, http.StatusNotModified:
-		return true
-	}
-	return resp.Request.Method == http.MethodHead || resp.ProtoMajor >= 2 && resp.ContentLength == 0
+	return resp.Body == http.NoBody || resp.Request.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified ||
+		resp.ProtoMajor >= 2 && resp.ContentLength == 0
 }
 
 // abandon closes what nobody else will, when RoundTrip is left by a panic. Before it has answered, the base may not have

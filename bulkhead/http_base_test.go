@@ -42,6 +42,8 @@ func (o *openBodies) response(status int) *http.Response {
 	return &http.Response{StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: o.body("text")}
 }
 
+type cancelKey struct{}
+
 // Whatever the base does, each body that was opened is closed, the place is back, and the answer is one of a response and
 // an error: the base's own.
 func TestTransportBase(t *testing.T) {
@@ -79,6 +81,16 @@ func TestTransportBase(t *testing.T) {
 			closing(r)
 			return nil, context.Canceled
 		}, err: context.Canceled, outcome: "ignored"},
+		"an error after the caller has cancelled": {base: func(_ *openBodies, r *http.Request) (*http.Response, error) {
+			closing(r)
+			r.Context().Value(cancelKey{}).(context.CancelFunc)()
+			return nil, errNet
+		}, err: errNet, outcome: "ignored"},
+		"a response after the caller has cancelled": {base: func(o *openBodies, r *http.Request) (*http.Response, error) {
+			closing(r)
+			r.Context().Value(cancelKey{}).(context.CancelFunc)()
+			return o.response(200), nil
+		}, outcome: "success"},
 		"refused below": {base: func(_ *openBodies, r *http.Request) (*http.Response, error) {
 			closing(r)
 			return nil, &bulkhead.FullError{}
@@ -115,7 +127,9 @@ func TestTransportBase(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				var open openBodies
 				b := bulkhead.MustNew(bulkhead.Config{Limit: 1, ReleaseAtHeader: early})
-				r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://host/", nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r, _ := http.NewRequestWithContext(context.WithValue(ctx, cancelKey{}, cancel), http.MethodPut, "http://host/", nil)
 				r.Body = open.body("hello")
 				var resp *http.Response
 				var err error

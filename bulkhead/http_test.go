@@ -90,14 +90,18 @@ func TestTransportHolds(t *testing.T) {
 				resp.Body.Read(make([]byte, 10))
 				resp.Body.Close()
 			}},
-			"short":         {served, "GET", readAll},
-			"a failure":     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusBadGateway) }, "GET", closes},
-			"breaks off":    {func(w http.ResponseWriter, r *http.Request) { half(w, r); panic(http.ErrAbortHandler) }, "GET", readAll},
-			"is cancelled":  {func(w http.ResponseWriter, r *http.Request) { half(w, r); <-r.Context().Done() }, "GET", func(resp *http.Response, cancel func()) { cancel(); readAll(resp, nil) }},
-			"HEAD":          {whole, "HEAD", nil},
-			"HEAD, length":  {half, "HEAD", nil},
-			"204":           {status(204), "GET", nil},
-			"304":           {status(304), "GET", nil},
+			"short":        {served, "GET", readAll},
+			"a failure":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusBadGateway) }, "GET", closes},
+			"breaks off":   {func(w http.ResponseWriter, r *http.Request) { half(w, r); panic(http.ErrAbortHandler) }, "GET", readAll},
+			"is cancelled": {func(w http.ResponseWriter, r *http.Request) { half(w, r); <-r.Context().Done() }, "GET", func(resp *http.Response, cancel func()) { cancel(); readAll(resp, nil) }},
+			"HEAD":         {whole, "HEAD", nil},
+			"HEAD, length": {half, "HEAD", nil},
+			"204":          {status(204), "GET", nil},
+			"304":          {status(304), "GET", nil},
+			"304, length": {func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "5")
+				w.WriteHeader(http.StatusNotModified)
+			}, "GET", nil},
 			"an empty page": {status(200), "GET", nil},
 		} {
 			t.Run(name, func(t *testing.T) {
