@@ -165,6 +165,19 @@ func TestFinderAppLimited(t *testing.T) {
 	}
 }
 
+// A window above the knee in which nothing pressed says nothing, however quick its calls were.
+func TestSearchUnpressedLift(t *testing.T) {
+	s := newSearch(1, 200, 50)
+	s.base, s.baseOf, s.kneeOf, s.spread, s.trial = math.Log(1e7), baseMemory, kneeMemory, 0.1, lift
+	for range 10 {
+		s.limit()
+		s.read(reading{calls: 1000, log: s.base, spread: 0.1, inflight: s.at})
+	}
+	if got := s.limit(); got > 50 {
+		t.Errorf("the limit is %d, want 50", got)
+	}
+}
+
 // A minute without calls changes nothing.
 func TestFinderIdle(t *testing.T) {
 	eachSeed(func(seed uint64) {
@@ -233,8 +246,8 @@ func TestFinderSignals(t *testing.T) {
 		"from the first moment":           {{at: 0, signals: 1, want: 18}},
 		"one drop a window":               {{at: 5 * second, signals: 50, want: 18}, {at: 5*second + 50e6, signals: 50}, {at: 6 * second, signals: 1, want: 16}},
 		"fewer than one in a hundred":     {{at: second, successes: 1000}, {at: second + 1, signals: 9}, {at: second + 2, signals: 1, want: 18}},
-		"few at the window's beginning":   {{at: second, successes: 500}, {at: second + 1, successes: 500}, {at: second + 101e6, signals: 9}, {at: second + 102e6, signals: 3, want: 18}},
-		"after a pause the past is empty": {{at: second, successes: 1000}, {at: 60 * second, signals: 1, want: 18}},
+		"few at the window's beginning":   {{at: second, successes: 500}, {at: second + 1, successes: 500}, {at: second + 101e6, successes: 1}, {at: second + 102e6, signals: 9}, {at: second + 103e6, signals: 3, want: 18}},
+		"after a pause the past is empty": {{at: second, successes: 1000}, {at: second + 101e6, successes: 1}, {at: 60 * second, signals: 1, want: 18}},
 	} {
 		f := newFinder(Adaptive{})
 		want := 20
