@@ -246,6 +246,9 @@ func TestFullErrorEnded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := bulkhead.MustNew(bulkhead.Config{Name: "slots", Limit: 1, Queue: 1})
+				if err := b.Run(t.Context(), takes(time.Millisecond)); err != nil {
+					t.Fatal(err)
+				}
 				defer hold(t, b).Done(nil)
 				ctx, cancel := test.end(t.Context())
 				defer cancel()

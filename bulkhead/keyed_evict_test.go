@@ -119,12 +119,6 @@ func TestKeyedHostile(t *testing.T) {
 		n = 100_000
 	}
 	k := newKeyed(t, bulkhead.KeyedConfig{Total: 100, MaxKeys: 1000})
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	var held []bulkhead.Permit
 	for i := range 50 {
 		held = append(held, hold(t, k.Get(fmt.Sprint("held ", i))))
@@ -140,11 +134,11 @@ func TestKeyedHostile(t *testing.T) {
 	for i := range 20_000 {
 		get(i)
 	}
-	before := heap()
+	before := heapInUse()
 	for i := range n {
 		get(i)
 	}
-	after := heap()
+	after := heapInUse()
 	if k.Len() != 1000 {
 		t.Errorf("%d keys, want MaxKeys", k.Len())
 	}
@@ -182,6 +176,14 @@ func TestKeyedNaN(t *testing.T) {
 	if p, err := k.Get(1).TryAcquire(); err == nil || refused(t, err).Reason != bulkhead.ReasonTotal {
 		t.Errorf("%v, %v", p, err)
 	}
+	before := heapInUse()
+	for range 100_000 {
+		k.Get(math.NaN())
+	}
+	if after := heapInUse(); after > before+1<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	}
+	runtime.KeepAlive(k)
 }
 
 // mirror is a key whose String asks the set for another.
