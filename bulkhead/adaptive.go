@@ -20,7 +20,9 @@ import (
 // are at least one in a hundred.
 //
 // It needs about a thousand calls before the limit is sure. Latencies must be of one kind: where calls to fast and slow methods
-// share one bulkhead, and their mix changes, that looks like a change of the dependency; give each kind its own.
+// share one bulkhead, and their mix changes, that looks like a change of the dependency; give each kind its own. And each
+// client looks for its own limit: of many that share one server, none empties the server's queue by taking less, and their limits
+// creep up together. There set Max, and put the bulkhead that finds the limit into the server.
 type Adaptive struct {
 	// Min and Max bound the limit. Default 1 and 200.
 	Min, Max int

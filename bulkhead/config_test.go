@@ -236,7 +236,7 @@ func TestConfigJSON(t *testing.T) {
 	err = json.Unmarshal([]byte(`{"max_wait": 5, "limit": "2", "rate": "fast", "adaptive": {"min": 1.5, "speed": 1}, "total": [], "size": 1}`), &got)
 	wantFaults(t, err,
 		`max_wait: 5: want a duration such as "5s"`, `limit: "2": want a whole number`, `rate: "fast": want a number`,
-		"adaptive.min: 1.5: want a whole number", "adaptive.speed: no such field: want one of min, max, initial", "total: []: want a whole number",
+		"adaptive.min: 1.5: want a whole number", "adaptive.speed: no such field: want one of min, max, initial, window", "total: []: want a whole number",
 		"size: no such field: want one of name, limit, queue, max_wait, interval, target, rate, burst, adaptive, release_at_header, no_spans, total, max_keys, idle_after",
 	)
 	if !reflect.DeepEqual(got, want) {
