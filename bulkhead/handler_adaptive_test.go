@@ -222,3 +222,40 @@ func TestTransportAdaptiveSamples(t *testing.T) {
 	}
 	unmoved(t, send, others)
 }
+
+// A Transport's latency is that of the header: callers who take their time with the body do not make the server slow, and
+// move no limit.
+func TestTransportAdaptiveLatency(t *testing.T) {
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		time.Sleep(20 * time.Millisecond)
+		resp, err := answering(200)(r)
+		resp.Body = io.NopCloser(strings.NewReader("text"))
+		return resp, err
+	})
+	course := func(t *testing.T, reading time.Duration) (limits []int) {
+		synctest.Test(t, func(t *testing.T) {
+			b := bulkhead.MustNew(bulkhead.Config{Adaptive: &bulkhead.Adaptive{Min: 1, Max: 50, Initial: 5}})
+			for round := range 200 {
+				for range b.Snapshot().Limit + 1 { // one is refused
+					go func() {
+						r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://host/", nil)
+						resp, err := bulkhead.Transport(b, base).RoundTrip(r)
+						if err != nil {
+							return
+						}
+						if round >= 100 {
+							time.Sleep(reading)
+						}
+						resp.Body.Close()
+					}()
+				}
+				time.Sleep(100 * time.Millisecond)
+				limits = append(limits, b.Snapshot().Limit)
+			}
+		})
+		return limits
+	}
+	if slow, quick := course(t, 70*time.Millisecond), course(t, 0); fmt.Sprint(slow) != fmt.Sprint(quick) {
+		t.Errorf("the limit was\n%v, with quick callers\n%v", slow, quick)
+	}
+}
