@@ -40,23 +40,17 @@ func (c *call[T]) run(a *runner) {
 	var err error
 	inHand, over := false, false
 	defer func() {
-		if over {
-			return
+		if !over {
+			c.aborted(a, recover()) // nil: runtime.Goexit
 		}
-		panicked := recover() // nil: runtime.Goexit
-		c.aborted(a, panicked)
-		if inHand {
+		if inHand { // last of all: it may take its time, and others wait for what came before
 			c.drop(v, err)
 		}
 	}()
 	v, err = c.fn(a.ctx)
 	inHand = true
 	again := err != nil && c.wantsAnother(err)
-	lost := c.settle(a, v, err, again)
-	inHand = false
-	if lost {
-		c.drop(v, err)
-	}
+	inHand = c.settle(a, v, err, again)
 	c.goOn(a, c)
 	over = true
 }
@@ -99,17 +93,40 @@ func (c *call[T]) drop(v T, err error) {
 // result is what the caller gets.
 func (c *call[T]) result() (v T, err error) {
 	c.mu.Lock()
-	state := c.state
-	if state == won || state == failed {
-		v = c.value
-	}
+	state, value, firstErr := c.state, c.value, c.first.err
 	c.mu.Unlock()
 	err = c.end(state)
+	switch state {
+	case won:
+		c.deposit(value)
+		return value, nil
+	case failed:
+		return value, err
+	}
+	if firstErr != nil && c.discard != nil { // the first attempt had failed, and that was not the end
+		go c.drop(value, firstErr) // the caller waits for nobody
+	}
 	switch {
-	case state != panicked:
+	case state == left:
 		return v, err
 	case c.panic == nil:
 		runtime.Goexit()
 	}
 	panic(c.panic)
+}
+
+// deposit tells the Budget of a success. If that panics, the caller gets no value.
+func (c *call[T]) deposit(v T) {
+	b := c.p.cfg.Budget
+	if b == nil {
+		return
+	}
+	told := false
+	defer func() {
+		if !told {
+			go c.drop(v, nil)
+		}
+	}()
+	b.Deposit()
+	told = true
 }

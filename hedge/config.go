@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"time"
 
@@ -81,6 +80,7 @@ const (
 	defaultMinDelay   = time.Millisecond
 	defaultMemory     = 30 * time.Second
 	defaultExtraLoad  = 0.1
+	leastExtraLoad    = 0.0001
 )
 
 // check reports every field that cannot work.
@@ -90,7 +90,7 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.FirstDelay >= 0, "FirstDelay", c.FirstDelay, "above zero (default 100ms)")
 	f.Want(c.MinDelay >= 0, "MinDelay", c.MinDelay, "above zero (default 1ms)")
 	f.Want(c.Memory == 0 || c.Memory >= time.Second, "Memory", c.Memory, "at least 1s (default 30s)")
-	f.Want(c.MaxExtraLoad <= mostHedges && !math.IsNaN(c.MaxExtraLoad), "MaxExtraLoad", c.MaxExtraLoad, "a share such as 0.05, or below zero for no bound (default 0.1)")
+	f.Want(c.MaxExtraLoad <= 0 || c.MaxExtraLoad >= leastExtraLoad && c.MaxExtraLoad <= mostHedges, "MaxExtraLoad", c.MaxExtraLoad, "a share such as 0.05, at least 0.0001, or below zero for no bound (default 0.1)")
 }
 
 func (c Config) withDefaults() Config {

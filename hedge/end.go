@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
@@ -33,36 +34,36 @@ func (r *race) end(s state) error {
 	if r.tel != nil {
 		r.endSpans(outcome, err)
 	}
-	if b := r.p.cfg.Budget; b != nil && s == won {
-		b.Deposit()
-	}
 	return err
 }
 
 // errorOf is the error of the call.
 func (r *race) errorOf(s state) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	made, errs := r.failuresLocked()
-	switch {
-	case s == won:
+	switch s {
+	case won:
 		return nil
-	case s == panicked:
+	case panicked:
 		return telemetry.ErrAborted
-	case s == left:
+	}
+	made, errs := r.failures()
+	if s == left {
 		why := cause.Of(r.p.label, r.ctx)
+		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(why, err) }) // it says as much
 		if len(errs) == 0 {
 			return why
 		}
 		return &Error{Name: r.p.cfg.Name, Attempts: made, Cause: cause.Of("", r.ctx), Errs: errs}
-	case len(errs) == 1:
+	}
+	if len(errs) == 1 {
 		return errs[0]
 	}
 	return &Error{Name: r.p.cfg.Name, Attempts: made, Errs: errs}
 }
 
-// failuresLocked returns how many attempts there were, and the errors of those that failed.
-func (r *race) failuresLocked() (made int, errs []error) {
+// failures returns how many attempts there were, and the errors of those that failed.
+func (r *race) failures() (made int, errs []error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	made = 1 + len(r.hedges)
 	if r.first.err != nil {
 		errs = append(errs, r.first.err)

@@ -58,19 +58,12 @@ func (e *Error) Unwrap() []error {
 
 // ErrorType is the word for telemetry: that of the Cause, or of the first failure.
 func (e *Error) ErrorType() string {
-	if e.Cause != nil {
-		return telemetry.ErrorType(e.Cause)
-	}
-	return telemetry.ErrorType(e.Errs[0])
+	return telemetry.ErrorType(e.foremost())
 }
 
 // Timeout reports whether the Cause was a deadline, or else the first failure. net/url asks for it by a plain type assertion.
 func (e *Error) Timeout() bool {
-	err := e.Cause
-	if err == nil {
-		err = e.Errs[0]
-	}
-	t, ok := failure.Find[interface{ Timeout() bool }](err)
+	t, ok := failure.Find[interface{ Timeout() bool }](e.foremost())
 	return ok && t.Timeout()
 }
 
@@ -84,7 +77,15 @@ func (e *Error) Refused() bool {
 			return false
 		}
 	}
-	return e.Cause == nil
+	return e.Cause == nil && len(e.Errs) > 0
+}
+
+// foremost is the Cause, or the first failure; nil in an Error that somebody made without either.
+func (e *Error) foremost() error {
+	if e.Cause != nil || len(e.Errs) == 0 {
+		return e.Cause
+	}
+	return e.Errs[0]
 }
 
 // PanicError is what a panic in an attempt reaches the caller as: an attempt runs in a goroutine of its own, whose stack

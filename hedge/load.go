@@ -11,15 +11,17 @@ import (
 // that a quiet hour does not pay for a storm. The first calls of all have a few for nothing.
 //
 // That alone would hedge whoever comes first, not the slowest. So where more hedges are wanted than there may be, delays
-// are stretched until it is as many as there may be. And where many more are wanted, calls have become slow all together:
-// another attempt then meets what the first has met, and adds to it. So the more are wanted, the fewer there are.
+// are stretched until it is as many as there may be; with each call they shrink again, so that the stretch does not outlast
+// its reason. And where many more are wanted, calls have become slow all together: another attempt then meets what the first
+// has met, and adds to it. So the more are wanted, the fewer there are.
 type load struct {
 	share float64 // below zero: no bound
 
-	mu     sync.Mutex
-	credit float64
-	calls  uint64  // that have been credited
-	wanted float64 // hedges for each call, of late
+	mu       sync.Mutex
+	credit   float64
+	calls    uint64  // that have been credited
+	wanted   float64 // hedges for each call, of late
+	wantedAt uint64  // the number of calls when one was last wanted
 
 	stretch atomic.Uint64 // the bits of a float64; 0: 1
 }
@@ -28,12 +30,14 @@ const (
 	mostCredit  = 10
 	firstCredit = 5
 	mostStretch = 10
-	memory      = 50  // hedges: how many of the last ones wanted counts
-	tooMany     = 1.5 // times the share: more is a slow-down
+	step        = 0.01 // of the stretch, with each hedge that is too many; back again with each that there may be
+	memory      = 50   // hedges: how many of the last ones wanted counts
+	tooMany     = 1.5  // times the share: more is a slow-down
 )
 
-// allow takes a hedge from the credit, if it is there. calls is how many there were since the start.
-func (l *load) allow(calls uint64) bool {
+// allow takes a hedge from the credit, if it is there. calls is how many there were since the start; again, that it was asked
+// for before.
+func (l *load) allow(calls uint64, again bool) bool {
 	if l.share < 0 {
 		return true
 	}
@@ -44,7 +48,9 @@ func (l *load) allow(calls uint64) bool {
 		fresh = float64(calls - l.calls)
 		l.calls = calls
 	}
-	l.want(fresh)
+	if !again {
+		l.want(calls)
+	}
 	l.credit = min(l.credit+fresh*l.share*l.restraint(), mostCredit)
 	if l.credit < 1 {
 		return false
@@ -53,23 +59,44 @@ func (l *load) allow(calls uint64) bool {
 	return true
 }
 
-// want takes note of a hedge that is wanted, so many calls after the one before.
-func (l *load) want(calls float64) {
+// want takes note of a hedge that is wanted, in the call with that number or one soon before.
+func (l *load) want(calls uint64) {
+	since := 0.0
+	if calls > l.wantedAt {
+		since = float64(calls - l.wantedAt)
+		l.wantedAt = calls
+	}
 	// The mean number of calls between two, whose inverse it is.
 	gap := 1 / l.share
 	if l.wanted > 0 {
 		gap = 1 / l.wanted
 	}
-	gap += (calls - gap) / memory
+	gap += (since - gap) / memory
 	l.wanted = 1 / max(gap, 1.0/16)
-
-	s := l.factor()
 	if l.wanted > l.share {
-		s *= 1.01
-	} else {
-		s *= 0.995
+		l.scale(1 + step)
 	}
-	l.stretch.Store(math.Float64bits(min(max(s, 1), mostStretch)))
+}
+
+// called takes note of a call. It costs next to nothing while delays are not stretched.
+func (l *load) called() {
+	if l.stretch.Load() != 0 {
+		l.scale(1 - step*min(l.share, 1))
+	}
+}
+
+// scale changes the stretch.
+func (l *load) scale(by float64) {
+	for {
+		old := l.stretch.Load()
+		next := uint64(0)
+		if s := factor(old) * by; s > 1 {
+			next = math.Float64bits(min(s, mostStretch))
+		}
+		if l.stretch.CompareAndSwap(old, next) {
+			return
+		}
+	}
 }
 
 // restraint is what is left of the share when calls are slow all together.
@@ -77,14 +104,14 @@ func (l *load) restraint() float64 {
 	return min(1, tooMany*l.share/l.wanted)
 }
 
-func (l *load) factor() float64 {
-	if bits := l.stretch.Load(); bits != 0 {
-		return math.Float64frombits(bits)
+func factor(bits uint64) float64 {
+	if bits == 0 {
+		return 1
 	}
-	return 1
+	return math.Float64frombits(bits)
 }
 
 // stretched is a learned delay, longer if it would lead to too many hedges.
 func (l *load) stretched(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * l.factor())
+	return time.Duration(float64(d) * factor(l.stretch.Load()))
 }

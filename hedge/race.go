@@ -3,6 +3,7 @@ package hedge
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -29,11 +30,14 @@ type race struct {
 	running  int       // attempts under way
 	pending  int       // attempts that may be about to start
 	reserved int       // of these, hedges
+	granted  int       // hedges that were not denied
+	refused  bool      // the last one that was asked for was denied
 	first    runner    // the first attempt
 	hedges   []*runner // the others
 	winner   *runner   // of a race that was won
 	timer    *time.Timer
-	panic    any // what reaches the caller of one that panicked; nil: runtime.Goexit
+	next     time.Duration // what the timer was set to
+	panic    any           // what reaches the caller of one that panicked; nil: runtime.Goexit
 }
 
 // state is how a race stands.
@@ -74,6 +78,7 @@ func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
 	if p.scope.Active(ctx) {
 		r.ctx, r.tel = p.scope.StartCall(ctx)
 	}
+	p.load.called()
 	r.over = make(chan struct{})
 	r.delay, r.began = at.delay(), p.now()
 	r.first.number, r.pending = 1, 1
@@ -82,7 +87,7 @@ func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
 // start starts an attempt that is pending, unless the race was decided meanwhile.
 func (r *race) start(a *runner, by starter) {
 	ctx := r.ctx
-	if a.number > 1 {
+	if attempt.From(ctx) != a.number { // the caller may be an attempt of another call
 		ctx = attempt.With(ctx, a.number)
 	}
 	a.own = deadline.New(ctx, time.Time{})
@@ -95,15 +100,15 @@ func (r *race) start(a *runner, by starter) {
 	if a != &r.first {
 		r.reserved--
 	}
-	a.ended = r.state != open
-	if !a.ended {
+	tooLate := r.state != open
+	if !tooLate {
 		r.running++
 		if a != &r.first {
 			r.hedges = append(r.hedges, a)
 		}
 	}
 	r.mu.Unlock()
-	if a.ended {
+	if tooLate {
 		a.own.CancelCause(lost)
 		a.tel.End(telemetry.Lost, nil)
 		return
@@ -111,48 +116,61 @@ func (r *race) start(a *runner, by starter) {
 	go by.run(a)
 }
 
-// hedge starts another attempt if there may be one.
+// hedge starts another attempt if there may be one, and sets the timer for the one after it.
 func (r *race) hedge(by starter) {
-	if a := r.admit(); a != nil {
+	a := r.admit()
+	if a != nil {
 		r.start(a, by)
 	}
+	r.arm(by, a != nil)
 }
 
-// admit returns another attempt if there may be one.
+// admit returns another attempt if there may be one. Should the Budget panic, that ends the race, and what is reserved is
+// of no account.
 func (r *race) admit() *runner {
-	r.mu.Lock()
-	if !r.roomLocked() {
-		r.mu.Unlock()
+	if r.ctx.Err() != nil { // the caller is about to go
 		return nil
+	}
+	again, room := r.reserve()
+	if !room {
+		return nil
+	}
+	denied, why := r.denied(again)
+	r.mu.Lock()
+	r.refused = denied
+	if !denied {
+		r.granted++
+		a := &runner{number: 1 + r.granted}
+		r.mu.Unlock()
+		return a
+	}
+	r.reserved--
+	r.mu.Unlock()
+	if !again {
+		r.p.counts.denied[why].Add(1)
+	}
+	r.noLonger() // the others may have failed meanwhile
+	return nil
+}
+
+// reserve keeps room for one more attempt, which is pending then. again is whether it is the one that was denied before.
+func (r *race) reserve() (again, room bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.roomLocked() {
+		return false, false
 	}
 	r.pending++
 	r.reserved++
-	a := &runner{number: 1 + len(r.hedges) + r.reserved}
-	r.mu.Unlock()
-
-	granted := false
-	defer func() {
-		if !granted { // or the Budget panicked
-			r.mu.Lock()
-			r.pending--
-			r.reserved--
-			r.mu.Unlock()
-		}
-	}()
-	if denied, why := r.denied(); denied {
-		r.p.counts.denied[why].Add(1)
-		return nil
-	}
-	granted = true
-	return a
+	return r.refused, true
 }
 
 // denied says why there is no hedge although there might be one more.
-func (r *race) denied() (bool, denial) {
+func (r *race) denied(again bool) (bool, denial) {
 	if end, ok := r.ctx.Deadline(); ok && time.Until(end) < r.pace.typical() {
 		return true, deniedDeadline
 	}
-	if !r.p.load.allow(r.p.counts.calls.Load()) {
+	if !r.p.load.allow(r.p.counts.calls.Load(), again) {
 		return true, deniedLoad
 	}
 	if b := r.p.cfg.Budget; b != nil && !b.Withdraw() {
@@ -163,7 +181,7 @@ func (r *race) denied() (bool, denial) {
 
 // wait waits until the race is decided. Meanwhile hedges start in the goroutine of a timer.
 func (r *race) wait(by starter) {
-	r.arm(by)
+	r.arm(by, true)
 	select {
 	case <-r.over:
 	case <-r.ctx.Done():
@@ -171,14 +189,32 @@ func (r *race) wait(by starter) {
 	}
 }
 
-// arm sets the timer for the next hedge.
-func (r *race) arm(by starter) {
+// arm sets the timer for the next hedge: the delay counts from the start of the last attempt. If that was denied, another
+// is asked for later, after twice as long each time: the slowest calls come into the credit that others leave.
+func (r *race) arm(by starter, started bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.roomLocked() {
-		r.timer = time.AfterFunc(r.delay, func() { r.tick(by) })
+	if !r.roomLocked() {
+		return
+	}
+	if r.next = 2 * min(max(r.next, leastWait/2), longestWait/2); started {
+		r.next = r.delay
+	}
+	switch {
+	case r.next == 0:
+		go r.tick(by)
+	case r.timer != nil:
+		r.timer.Reset(r.next)
+	default:
+		r.timer = time.AfterFunc(r.next, func() { r.tick(by) })
 	}
 }
+
+// Between two times that a hedge is asked for: without the least, a Delay of none would ask all the time.
+const (
+	leastWait   = time.Millisecond
+	longestWait = time.Duration(math.MaxInt64)
+)
 
 // tick starts a hedge if there may be one. It runs in a goroutine of its own.
 func (r *race) tick(by starter) {
@@ -190,7 +226,6 @@ func (r *race) tick(by starter) {
 	}()
 	r.hedge(by)
 	over = true
-	r.arm(by)
 }
 
 // room reports whether there may be one more attempt, as far as their number goes.
@@ -215,7 +250,7 @@ const (
 
 // settleLocked takes the result of an attempt. A failure that wants another attempt leaves that pending.
 func (r *race) settleLocked(a *runner, err error, again bool) verdict {
-	if a.ended { // it had lost
+	if r.state != open { // decided a moment ago: another one that came with a success must not win as well
 		return late
 	}
 	a.ended, a.err = true, err
@@ -238,8 +273,8 @@ func (r *race) settleLocked(a *runner, err error, again bool) verdict {
 // goOn is what follows an attempt that has settled: another one, or the end.
 func (r *race) goOn(a *runner, by starter) {
 	if a.again {
-		defer r.noLonger()
-		r.hedge(by)
+		r.hedge(by) // should the Budget panic, that ends the race
+		r.noLonger()
 		return
 	}
 	r.mu.Lock()
@@ -250,7 +285,7 @@ func (r *race) goOn(a *runner, by starter) {
 	}
 }
 
-// noLonger ends what settleLocked left pending.
+// noLonger is for an attempt that was pending, and is not to be.
 func (r *race) noLonger() {
 	r.mu.Lock()
 	r.pending--
@@ -267,6 +302,9 @@ func (r *race) allFailedLocked() bool {
 		return false
 	}
 	r.state = failed
+	if r.ctx.Err() != nil { // then what they failed with is the caller's affair
+		r.state = left
+	}
 	return true
 }
 
