@@ -50,7 +50,7 @@ type Config struct {
 	// would kill a busy server, connections that stay for hours. Default: none. [ExemptPaths] makes one.
 	Exempt func(*http.Request) bool
 
-	// RequestPriority is the priority of a [Handler]'s request. Default: what its header Holdfast-Priority says. Where
+	// RequestPriority is the priority of a [Handler]'s request. Default: what its header says, [HeaderPriority]. Where
 	// requests come from strangers, set it: they would all be Critical.
 	RequestPriority func(*http.Request) Priority
 
