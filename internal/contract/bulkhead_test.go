@@ -72,16 +72,16 @@ func newBulkhead(t testing.TB, s contract.Setup, edit func(*bulkhead.Config)) *l
 	if err != nil {
 		t.Fatal(err)
 	}
-	return limitedBy(b)
+	return limitedBy(t, b)
 }
 
 // limitedBy is what there is to a bulkhead; of nil, its doors.
-func limitedBy(b *bulkhead.Bulkhead) *limited {
+func limitedBy(t testing.TB, b *bulkhead.Bulkhead) *limited {
 	return &limited{
 		Bulkhead: b, label: bulkheadLabel,
 		transport:  func(next http.RoundTripper) http.RoundTripper { return bulkhead.Transport(b, next) },
 		seesStatus: b == nil,
-		fill:       func() (func(), uint64) { return fill(b), uint64(b.Snapshot().Limit) },
+		fill:       func() (func(), uint64) { return fill(t, b), uint64(b.Snapshot().Limit) },
 	}
 }
 
@@ -108,10 +108,10 @@ func newKeyedBulkhead(t testing.TB, s contract.Setup, edit func(*bulkhead.Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := limitedBy(k.Get(contract.Host))
+	b := limitedBy(t, k.Get(contract.Host))
 	b.label, b.total = bulkheadLabel+"["+contract.Host+"]", k.Total()
 	b.transport = func(next http.RoundTripper) http.RoundTripper { return k.Transport(bulkhead.Host, next) }
-	b.fillTotal = func() (func(), uint64) { return fill(k.Get("another")), 0 }
+	b.fillTotal = func() (func(), uint64) { return fill(t, k.Get("another")), 0 }
 	return b
 }
 
@@ -122,7 +122,7 @@ func bulkheadPolicy(name string, fresh freshBulkhead) contract.Policy {
 		New: func(t testing.TB, s contract.Setup) *contract.Instance {
 			return bulkheadInstance(fresh(t, s, nil))
 		},
-		Nil:       func() []contract.Door { return bulkheadDoors(limitedBy(nil)) },
+		Nil:       func() []contract.Door { return bulkheadDoors(limitedBy(nil, nil)) },
 		Callbacks: bulkheadCallbacks(fresh, func(_ testing.TB, b *limited) *contract.Instance { return bulkheadInstance(b) }),
 		Queues:    bulkheadQueues(fresh, func(_ testing.TB, b *limited) *contract.Instance { return bulkheadInstance(b) }),
 		Full:      bulkhead.ErrFull,
@@ -166,12 +166,13 @@ func bulkheadLayer(b *limited) contract.Layer {
 }
 
 // fill takes all places.
-func fill(b *bulkhead.Bulkhead) (empty func()) {
+func fill(t testing.TB, b *bulkhead.Bulkhead) (empty func()) {
+	t.Helper()
 	var permits []bulkhead.Permit
 	for range b.Snapshot().Limit {
 		p, err := b.Acquire(context.Background())
 		if err != nil {
-			panic(err)
+			t.Fatal(err)
 		}
 		permits = append(permits, p)
 	}
@@ -193,7 +194,7 @@ func bulkheadQueues(fresh freshBulkhead, instance func(testing.TB, *limited) *co
 			Name: "for the rate",
 			New: func(t testing.TB, s contract.Setup) *contract.Instance {
 				b := fresh(t, s, func(c *bulkhead.Config) { c.Limit, c.Rate, c.Burst = 10, rate.Every(time.Minute), 1 })
-				b.fill = func() (func(), uint64) { return spend(b.Bulkhead), 1 }
+				b.fill = func() (func(), uint64) { return spend(t, b.Bulkhead), 1 }
 				return instance(t, b)
 			},
 		},
@@ -201,10 +202,11 @@ func bulkheadQueues(fresh freshBulkhead, instance func(testing.TB, *limited) *co
 }
 
 // spend takes the one token that there is. The next is there a minute later.
-func spend(b *bulkhead.Bulkhead) (empty func()) {
+func spend(t testing.TB, b *bulkhead.Bulkhead) (empty func()) {
+	t.Helper()
 	p, err := b.Acquire(context.Background())
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	p.Done(nil)
 	due := time.Now().Add(time.Minute)
@@ -325,6 +327,13 @@ func bulkheadCallbacks(fresh freshBulkhead, instance func(testing.TB, *limited) 
 		c.Adaptive.Overloaded = func(error) bool { hook(); return true }
 	})
 
+	early := callback("Adaptive.Overloaded, with the response in hand", func(c *bulkhead.Config, hook func()) {
+		adaptive(c)
+		c.ReleaseAtHeader = true
+		c.Adaptive.Overloaded = func(error) bool { hook(); return true }
+	})
+	early.Doors = []string{"Transport"}
+
 	// What is asked about a request before it is a call of the bulkhead's.
 	exempt := callback("Exempt", func(c *bulkhead.Config, hook func()) {
 		c.Exempt = func(*http.Request) bool { hook(); return false }
@@ -343,7 +352,7 @@ func bulkheadCallbacks(fresh freshBulkhead, instance func(testing.TB, *limited) 
 			return instance(t, fresh(t, contract.Setup{}, nil))
 		},
 	}
-	return []contract.Callback{overloaded, exempt, priority, is}
+	return []contract.Callback{overloaded, early, exempt, priority, is}
 }
 
 // asked is an error that runs user code when somebody wants to know what it is.
