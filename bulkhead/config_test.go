@@ -214,12 +214,12 @@ func TestConfigJSON(t *testing.T) {
 	want := bulkhead.KeyedConfig{
 		Config: bulkhead.Config{
 			Name: "slots", Limit: 64, Queue: 128, MaxWait: 250 * time.Millisecond, Interval: -1, Target: 7 * time.Millisecond,
-			Rate: 12.5, Burst: 3, Adaptive: &bulkhead.Adaptive{Min: 2, Max: 50, Initial: 9}, ReleaseAtHeader: true, NoSpans: true,
+			Rate: 12.5, Burst: 3, Adaptive: &bulkhead.Adaptive{Min: 2, Max: 50, Initial: 9, Window: time.Second}, ReleaseAtHeader: true, NoSpans: true,
 		},
 		Total: 256, MaxKeys: 9, IdleAfter: -1,
 	}
 	const text = `{"name":"slots","limit":64,"queue":128,"max_wait":"250ms","interval":"-1ns","target":"7ms","rate":12.5,"burst":3,` +
-		`"adaptive":{"min":2,"max":50,"initial":9},"release_at_header":true,"no_spans":true,"total":256,"max_keys":9,"idle_after":"-1ns"}`
+		`"adaptive":{"min":2,"max":50,"initial":9,"window":"1s"},"release_at_header":true,"no_spans":true,"total":256,"max_keys":9,"idle_after":"-1ns"}`
 	data, err := json.Marshal(want)
 	if err != nil || string(data) != text {
 		t.Errorf("%s, %v, want\n%s", data, err, text)
