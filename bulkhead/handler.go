@@ -17,12 +17,14 @@ import (
 // refuses the rest at once. A nil b lets all requests pass.
 //
 // A request that has no place is answered with 503 (429 if the Rate refused it) and a Retry-After of at least a second,
-// a little different each time so that clients do not come back together. A request that was cancelled meanwhile is not
-// answered: its client has gone. Config.Exempt says what needs no place, Config.RequestPriority what goes first.
+// a little different each time so that clients do not come back together. A request that was cancelled while it waited is not
+// answered: its client has gone, or finds the connection closed. Config.Exempt says what needs no place,
+// Config.RequestPriority what goes first.
 //
 // next gets the very ResponseWriter of the server: flushing, hijacking and http.ResponseController work as ever, and a
 // panic, http.ErrAbortHandler too, goes on to the server when the place is back. The place is held until next returns, for
-// a WebSocket that may be hours: exempt it, or give it a bulkhead of its own.
+// a WebSocket that may be hours: exempt it, or give it a bulkhead of its own. What is served is a success, whatever its
+// status; a panic is a failure.
 //
 // With Config.Adaptive the writer is one that sees the status. It can do what the server's can, but that
 // [http.MaxBytesReader] cannot tell it to close the connection. Status 5xx, but 501 and 505, are failures, as a
@@ -61,7 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		handUp(r, under)
 		if c.open { // a panic, or runtime.Goexit
-			c.leave()
+			c.leave(w, r)
 		}
 	}()
 	if err := c.begin(under.Context(), b, false); err != nil {
@@ -78,20 +80,25 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.next.ServeHTTP(w, under)
 	outcome, verdict := a.verdict(c.ctx)
-	if c.place.start != 0 && outcome != failed && lasting(httpx.IsUpgrade(r), w.Header()) {
-		c.place.start = 0
-	}
-	c.settle(outcome, verdict)
+	c.settleServed(w, r, outcome, verdict)
 }
 
 // exempts reports whether a request needs no place.
 func (s *settings) exempts(r *http.Request) bool { return s.exempt != nil && s.exempt(r) }
 
+// settleServed is settle for a request that had a place.
+func (c *call) settleServed(w http.ResponseWriter, r *http.Request, o outcome, verdict error) {
+	if c.place.start != 0 && o != failed && lasting(httpx.IsUpgrade(r), w.Header()) {
+		c.place.start = 0
+	}
+	c.settle(o, verdict)
+}
+
 // leave is for a handler that panicked, or ended its goroutine. That is how httputil.ReverseProxy, say, takes note of a
 // client that has gone.
-func (c *call) leave() {
+func (c *call) leave(w http.ResponseWriter, r *http.Request) {
 	if err := c.ctx.Err(); errors.Is(err, context.Canceled) {
-		c.settle(ignored, err)
+		c.settleServed(w, r, ignored, err)
 		return
 	}
 	c.abort()

@@ -289,36 +289,42 @@ func TestHandlerFullDuplex(t *testing.T) {
 	})
 }
 
-// A stream of events: each comes when it is sent, and the place is held as long.
+// A stream of events: each comes when it is sent, and the place is held as long, whichever way the handler takes note that
+// the client has gone.
 func TestHandlerEvents(t *testing.T) {
-	eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *site) {
-		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
-		s := serve(bulkhead.Handler(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			for i := 0; r.Context().Err() == nil && i < 2; i++ {
-				fmt.Fprintf(w, "data: %d\n\n", i)
-				w.(http.Flusher).Flush()
-			}
-			<-r.Context().Done()
-		})).ServeHTTP)
-		ctx, cancel := context.WithCancel(t.Context())
-		resp, err := s.Client().Transport.RoundTrip(s.request(t, http.MethodGet, "/", nil).WithContext(ctx))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		got := make([]byte, len("data: 0\n\ndata: 1\n\n"))
-		if _, err := io.ReadFull(resp.Body, got); err != nil {
-			t.Fatal(err)
-		}
-		if got := s.get(t, "/"); got.StatusCode != 503 || b.Snapshot().InUse != 1 {
-			t.Errorf("beside the stream: %v", got.Response)
-		}
-		cancel()
-		if s := s.quiet(t, b, 2); s.Ignored != 1 || s.Calls != (bulkhead.Calls{}) {
-			t.Errorf("%+v: how long a client listened says nothing", s)
-		}
-	})
+	for name, leave := range map[string]func(){"returns": func() {}, "aborts": func() { panic(http.ErrAbortHandler) }} {
+		t.Run(name, func(t *testing.T) {
+			eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *site) {
+				b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+				s := serve(bulkhead.Handler(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					for i := range 2 {
+						fmt.Fprintf(w, "data: %d\n\n", i)
+						w.(http.Flusher).Flush()
+					}
+					<-r.Context().Done()
+					leave()
+				})).ServeHTTP)
+				ctx, cancel := context.WithCancel(t.Context())
+				resp, err := s.Client().Transport.RoundTrip(s.request(t, http.MethodGet, "/", nil).WithContext(ctx))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				got := make([]byte, len("data: 0\n\ndata: 1\n\n"))
+				if _, err := io.ReadFull(resp.Body, got); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.get(t, "/"); got.StatusCode != 503 || b.Snapshot().InUse != 1 {
+					t.Errorf("beside the stream: %v", got.Response)
+				}
+				cancel()
+				if s := s.quiet(t, b, 2); s.Ignored != 1 || s.Calls != (bulkhead.Calls{}) {
+					t.Errorf("%+v: how long a client listened says nothing", s)
+				}
+			})
+		})
+	}
 }
 
 // An upgraded connection has its place while its handler runs, through the very connection.
