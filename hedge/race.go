@@ -60,6 +60,7 @@ type runner struct {
 	err    error
 	ended  bool // it has a result, or was lost
 	again  bool // it failed, and another may be about to start for that
+	cut    bool // it failed, when the caller's context had ended
 }
 
 func (a *runner) kind() telemetry.AttemptKind {
@@ -255,11 +256,11 @@ func (r *race) settleLocked(a *runner, err error, again bool) verdict {
 	}
 	a.ended, a.err = true, err
 	r.running--
-	switch {
-	case err == nil:
+	if err == nil {
 		r.state, r.winner = won, a
 		return kept
 	}
+	a.cut = r.ctx.Err() != nil
 	if again {
 		a.again = true
 		r.pending++
@@ -399,13 +400,13 @@ func (r *race) letGoLocked(a *runner) {
 	}
 }
 
-// learnLocked takes note of how long the first attempt took; or, if it has lost, that it would have taken longer. So
-// slow calls are learned of although they are cut short.
+// learnLocked takes note of how long the first attempt took; or, if it has lost or was cut short, that it would have taken
+// longer. So slow calls are learned of although they are not waited for.
 func (r *race) learnLocked() {
-	switch {
-	case r.state == won && r.winner == &r.first,
-		r.state == won && r.first.err == nil,
-		r.state == left && errors.Is(r.ctx.Err(), context.DeadlineExceeded) && r.first.err == nil:
+	if r.first.err != nil && !r.first.cut {
+		return
+	}
+	if r.state == won || r.state == left && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
 		now := r.p.now()
 		r.pace.learn(now, now-r.began)
 	}
