@@ -57,11 +57,12 @@ func (m *Map[K, V]) fill(h uint64, k K, mine *making[V]) V {
 			close(mine.done)
 		}
 	}()
+	k = owned(k)
 	v := m.cfg.New(k)
 
 	m.mu.Lock()
 	gone := m.evictLocked(m.cfg.MaxKeys - 1)
-	m.insertLocked(&entry[K, V]{key: owned(k), value: v, hash: h})
+	m.insertLocked(&entry[K, V]{key: k, value: v, hash: h})
 	delete(m.making, k)
 	m.mu.Unlock()
 	mine.value, mine.made = v, true

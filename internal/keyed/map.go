@@ -17,7 +17,7 @@ type Config[K comparable, V any] struct {
 	IdleAfter time.Duration
 	// New makes the value of a key. Of several that want the same key at once, one calls New and the others wait for
 	// its value; New must not call Get for its own key. A panic reaches the caller whose call it was, and the next
-	// who waits calls New again.
+	// who waits calls New again. It may keep the key: of a string that is a part of a larger one it is a copy.
 	New func(K) V
 	// Evicted is called once for each value that leaves, before the call that caused it returns; nil: nobody cares.
 	// No lock is held: it may use the map.
