@@ -237,7 +237,7 @@ func (s *keyedSource[K]) Observe(put func(telemetry.Metric, float64, ...attribut
 	r := k.total.report()
 	r.queueLimit *= 1 + k.bulkheads.Len() // which lets those go that are idle
 	for _, b := range k.inHand() {
-		r.queued += b.report().queued
+		r.queued += b.queued()
 	}
 	r.put(put)
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,6 +185,22 @@ func TestKeyedNaN(t *testing.T) {
 		t.Errorf("the heap grew from %d to %d bytes", before, after)
 	}
 	runtime.KeepAlive(k)
+}
+
+// TestKeyedKeepsTheKeyAlone: a key that was cut out of something larger, a line of a request, does not keep that.
+func TestKeyedKeepsTheKeyAlone(t *testing.T) {
+	k := newKeyed(t, bulkhead.KeyedConfig{Total: 4})
+	before := heapInUse()
+	for i := range 50 {
+		line := fmt.Sprintf("%04d%s", i, strings.Repeat("x", 1<<20))
+		k.Get(line[:4])
+	}
+	if after := heapInUse(); after > before+1<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	}
+	if k.Len() != 50 {
+		t.Errorf("%d keys", k.Len())
+	}
 }
 
 // mirror is a key whose String asks the set for another.

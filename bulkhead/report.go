@@ -33,6 +33,13 @@ func (b *Bulkhead) report() (r report) {
 	return r
 }
 
+// queued is how many calls wait.
+func (b *Bulkhead) queued() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queue.len
+}
+
 func (r *report) put(put func(telemetry.Metric, float64, ...attribute.KeyValue)) {
 	put(telemetry.BulkheadUsage, float64(r.used))
 	put(telemetry.BulkheadLimit, float64(r.limit))
