@@ -32,6 +32,12 @@ func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *
 		}
 		return nil
 	}
+	entered := false
+	defer func() {
+		if !entered { // the context's methods panicked
+			b.retreat(p)
+		}
+	}()
 	refusal := b.enterOwn(ctx, p, w, mayWait)
 	if refusal == nil && b.total != nil {
 		refusal = b.enterTotal(ctx, p, w, mayWait)
@@ -42,23 +48,42 @@ func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *
 	if refusal != nil {
 		b.count(refusal)
 	}
+	entered = true
 	return refusal
+}
+
+// retreat gives back what a call has that will not be made.
+func (b *Bulkhead) retreat(p *place) {
+	if p.total != nil {
+		p.total.giveBackUnused(p.total.word.Load())
+	}
+	if p.slot != nil {
+		b.meter.giveBack()
+		p.slot.giveBackUnused(p.word)
+	}
+	*p = place{}
 }
 
 // enterTotal is for a call that has a place of its key's.
 func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
 	var inTotal place
+	entered := false
+	defer func() {
+		if !entered { // as in enter
+			b.total.retreat(&inTotal)
+		}
+	}()
 	inTotal.slot, inTotal.word = b.total.slots.take()
 	refusal := b.total.enterOwn(ctx, &inTotal, w, mayWait)
+	entered = true
 	if refusal == nil {
 		p.total, p.start = inTotal.slot, max(p.start, inTotal.start)
-		if p.start > 0 {
+		if p.start != 0 {
 			p.start = max(p.start, w.until)
 		}
 		return nil
 	}
-	b.meter.giveBack()
-	p.slot.giveBackUnused(p.word)
+	b.retreat(p)
 	reason := refusal.Reason
 	if reason == ReasonFull || reason == ReasonQueue {
 		reason = ReasonTotal
@@ -74,6 +99,10 @@ func (b *Bulkhead) enterOwn(ctx context.Context, p *place, w *wait, mayWait bool
 	if p.slot != nil {
 		if b.meter != nil && !b.meter.allow() {
 			p.slot.giveBackUnused(p.word)
+			p.slot = nil
+			if !mayWait || b.set.queue == 0 {
+				return b.refusal(ReasonRate)
+			}
 			return b.enterSlowly(ctx, p, w, mayWait)
 		}
 		if b.finder != nil || sampled(p.word) {
@@ -140,22 +169,31 @@ func (b *Bulkhead) scarceLocked() (Reason, bool) {
 
 // joinLocked puts w into the queue, unless waiting would be in vain.
 func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
+	if b.queue.len == 0 {
+		b.forRate = false
+	}
 	newestFirst := b.standing(w.since)
 	if reason, hopeless := b.hopeless(w, newestFirst); hopeless {
 		b.unsure = b.unsure || reason == ReasonDeadline
 		return reason, false
 	}
+	since := b.queue.since
 	switch last := b.queue.back(newestFirst); {
 	case b.queue.len < b.queue.max:
+		since = w.since
 	case last.class < w.class:
 		b.answerLocked(last, w.since, ReasonPriority)
 	case last.class == w.class && newestFirst:
 		b.answerLocked(last, w.since, ReasonOverload)
+	case scarce == ReasonRate:
+		return ReasonRate, false // it is full of those who wait for that
 	default:
 		return ReasonQueue, false
 	}
 	w.answered = make(chan struct{}, 1)
-	b.queue.add(w)
+	if b.queue.add(w); b.queue.len == 1 {
+		b.queue.since = since // who takes another's place does not make the queue a new one
+	}
 	if scarce == ReasonRate {
 		b.serveLocked(w.since) // sees to it that somebody looks when there is a token
 	}
@@ -178,8 +216,7 @@ func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p
 	switch ended := ctx.Err() != nil; {
 	case ended:
 		if w.answer == granted { // it came too late
-			b.meter.giveBack()
-			p.slot.giveBackUnused(p.word)
+			b.retreat(p)
 		}
 		return &FullError{Name: b.name, Reason: ReasonEnded, Waited: waits.waited, Cause: cause.Of("", ctx), b: b}
 	case w.answer != granted:
@@ -218,6 +255,9 @@ func (b *Bulkhead) leave(w *waiter, r Reason) {
 // answerLocked answers a waiter and takes it out of the queue.
 func (b *Bulkhead) answerLocked(w *waiter, now time.Duration, answer Reason) {
 	b.queue.remove(w)
+	if b.queue.len == 0 {
+		b.wakeAt = 0 // the timer is not stopped: it may be another bubble's
+	}
 	w.at, w.answer = max(now, w.since), answer // both clocks are read outside of the lock: the later may come first
 	if b.waits == nil {
 		b.waits = new(waits)

@@ -29,13 +29,14 @@ type Bulkhead struct {
 
 	// mu guards the hand-over of places, and all below it. While there are free places nobody takes it; user code never
 	// runs under it.
-	mu     sync.Mutex
-	limit  int
-	spare  []*slot // withheld
-	queue  queue
-	waits  *waits // nil: nobody has waited yet
-	wakeAt wakeAt
-	unsure bool // a call was refused because of how long calls take: the next is timed, lest that be true no more
+	mu      sync.Mutex
+	limit   int
+	spare   []*slot // withheld
+	queue   queue
+	waits   *waits // nil: nobody has waited yet
+	wakeAt  wakeAt
+	forRate bool // at the last look, those who wait waited for a token, not for a place
+	unsure  bool // a call was refused because of how long calls take: the next is timed, lest that be true no more
 }
 
 // New returns a bulkhead, or an error that names every field of c that cannot work.

@@ -80,8 +80,9 @@ func (c *call) end(err error) {
 func (c *call) abort() { c.settle(failed, telemetry.ErrAborted) }
 
 func (c *call) settle(o outcome, err error) {
+	spoken := o.spoken(err) // the error's methods may panic: the place is still held
 	c.open = false
-	defer c.tel.End(c.ctx, o.spoken(err), err, 0)
+	defer c.tel.End(c.ctx, spoken, err, 0)
 	c.place.vacate()
 	c.b.learn(&c.place, 0, o, err)
 }

@@ -83,6 +83,7 @@ func (c *Config) check(f *conf.Faults) {
 		f.Want(c.Limit >= 1 && c.Limit <= maxLimit, "Limit", c.Limit, "at least 1 and at most 1000000, or Adaptive")
 	} else {
 		f.Want(c.Limit >= 0 && c.Limit <= maxLimit, "Limit", c.Limit, "at most 1000000, or 0 for Adaptive's own start")
+		f.Want(c.Limit <= c.Adaptive.most(), "Limit", c.Limit, "at most Adaptive.Max, or 0 for Adaptive's own start")
 		c.Adaptive.check(f)
 	}
 	f.Want(c.Queue >= 0 && c.Queue <= maxLimit, "Queue", c.Queue, "at least 0 and at most 1000000")

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// ErrFull is what every refusal Is.
+// ErrFull is what every [*FullError] Is.
 var ErrFull = errors.New("bulkhead full")
 
 // Reason is why a call had no place.

@@ -97,11 +97,18 @@ func (c *call) settleServed(w http.ResponseWriter, r *http.Request, o outcome, v
 // leave is for a handler that panicked, or ended its goroutine. That is how httputil.ReverseProxy, say, takes note of a
 // client that has gone.
 func (c *call) leave(w http.ResponseWriter, r *http.Request) {
-	if err := c.ctx.Err(); errors.Is(err, context.Canceled) {
+	over := false
+	defer func() {
+		if !over { // the context's methods panicked
+			c.abort()
+		}
+	}()
+	err := c.ctx.Err()
+	gone := errors.Is(err, context.Canceled)
+	over = gone
+	if gone {
 		c.settleServed(w, r, ignored, err)
-		return
 	}
-	c.abort()
 }
 
 // handUp hands what the mux and the handler have put into their copy of the request to the server's own: who is outside

@@ -1,6 +1,9 @@
 package bulkhead
 
-import "time"
+import (
+	"time"
+	"weak"
+)
 
 // handOverLocked gives free places to those who wait.
 func (b *Bulkhead) handOverLocked(now time.Duration) {
@@ -26,6 +29,7 @@ func (b *Bulkhead) serveLocked(now time.Duration) {
 		w.slot = b.grantLocked()
 		b.answerLocked(w, now, granted)
 	}
+	b.forRate = b.queue.len > 0 && b.freeLocked() > 0
 	if newestFirst {
 		b.shedLocked(now)
 	}
@@ -37,6 +41,7 @@ func (b *Bulkhead) resize(wanted func() int) {
 	defer b.mu.Unlock()
 	b.closeLocked()
 	b.limit = wanted()
+	b.shrinkLocked()
 	b.handOverLocked(b.set.now())
 }
 
@@ -51,7 +56,12 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 		return
 	}
 	b.wakeAt = at
+	self := weak.Make(b) // who waits keeps it alive; a timer would do so long after
 	time.AfterFunc(wait, func() {
+		b := self.Value()
+		if b == nil {
+			return
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.wakeAt == at {

@@ -64,6 +64,7 @@ func (c *KeyedConfig) check(f *conf.Faults) {
 		c.Limit = conf.Or(c.Limit, share)
 	case a.Max == 0:
 		f.Want(a.Min <= most, "Adaptive.Min", a.Min, within)
+		f.Want(a.Initial <= most, "Adaptive.Initial", a.Initial, within)
 		own := *a
 		own.Max = max(share, a.Min, a.Initial, c.Limit)
 		c.Adaptive = &own

@@ -122,10 +122,18 @@ func (m *model) serve() {
 		}
 	}
 	for _, c := range slices.Clone(m.queue) {
-		if newestFirst && m.now-c.since > m.config.Target {
+		if newestFirst && m.now-c.since > m.config.Target && !m.lesserWaits(c) {
 			m.answer(c, "overload")
 		}
 	}
+}
+
+// lesserWaits reports whether somebody waits who matters less than c, and has not waited too long: nobody is shed before
+// them.
+func (m *model) lesserWaits(c *modelCall) bool {
+	return slices.ContainsFunc(m.queue, func(other *modelCall) bool {
+		return other.priority < c.priority && m.now-other.since <= m.config.Target
+	})
 }
 
 func (m *model) release(outcome string) {

@@ -14,7 +14,7 @@ func (b *Bulkhead) standing(now time.Duration) bool {
 	switch {
 	case b.queue.len == 0 || b.set.inOrder:
 		return false
-	case b.meter != nil && b.freeLocked() > 0:
+	case b.forRate:
 		return false // they wait for the rate, which is as it should be: each knows how long it will take
 	}
 	return now-b.queue.since > b.interval() && now-b.queue.oldest() > b.target()
@@ -41,6 +41,9 @@ func (b *Bulkhead) shedLocked(now time.Duration) {
 	for class := range priorities {
 		for w := b.queue.lists[class].first; w != nil && now-w.since > target; w = b.queue.lists[class].first {
 			b.answerLocked(w, now, ReasonOverload)
+		}
+		if b.queue.lists[class].len > 0 {
+			return // what matters less goes first
 		}
 	}
 }
@@ -78,7 +81,7 @@ func (b *Bulkhead) drained(n int) time.Duration {
 
 // later is t+d, or the longest there is.
 func later(t, d time.Duration) time.Duration {
-	if d > math.MaxInt64-t {
+	if t > 0 && d > math.MaxInt64-t {
 		return math.MaxInt64
 	}
 	return t + d

@@ -3,6 +3,7 @@ package bulkhead
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/internal/stripe"
@@ -19,8 +20,9 @@ import (
 //
 // So a call is refused only if at some moment every place was taken, by a call that had not yet returned.
 type slots struct {
-	mode  atomic.Uint32
-	table atomic.Pointer[table]
+	mode    atomic.Uint32
+	table   atomic.Pointer[table]
+	retired atomic.Uint64 // uses of slots that are gone
 }
 
 // The modes. In all but open the mutex is needed.
@@ -125,6 +127,7 @@ func (b *Bulkhead) widen() {
 
 // uses is how many calls have had a slot, those that have one now included.
 func (s *slots) uses() (n uint64) {
+	n = s.retired.Load()
 	for _, slot := range s.table.Load().slots {
 		n += slot.word.Load() / use
 	}
@@ -234,6 +237,25 @@ func (b *Bulkhead) moreSlotsLocked(old []*slot) {
 	t := b.newTable(old, 2*len(old))
 	b.slots.table.Store(t)
 	b.spare = append(b.spare, t.slots[len(old):]...)
+}
+
+// shrinkLocked lets most slots go, of those that nobody has, when there are far more than the limit allows: a search among
+// them would take long.
+func (b *Bulkhead) shrinkLocked() {
+	old := b.slots.table.Load().slots
+	inHands := len(old) - len(b.spare)
+	n := 1 << bits.Len(uint(max(b.limit, inHands, fewSlots)-1))
+	if len(old) <= 4*n {
+		return
+	}
+	kept, gone := b.spare[:n-inHands], make(map[*slot]bool, len(old)-n)
+	for _, s := range b.spare[n-inHands:] {
+		gone[s] = true
+		b.slots.retired.Add(s.word.Load() / use)
+	}
+	rest := slices.DeleteFunc(slices.Clone(old), func(s *slot) bool { return gone[s] })
+	b.spare = slices.Clone(kept)
+	b.slots.table.Store(b.newTable(rest, n))
 }
 
 // settleLocked decides how slots go from hand to hand from now on.

@@ -31,11 +31,11 @@ func (w *waits) add(at, waited time.Duration) {
 // turn drops what is old.
 func (w *waits) turn(at time.Duration) {
 	age := at - w.since
-	if age < waitsKept {
+	if 0 <= age && age < waitsKept {
 		return
 	}
 	w.before, w.longest[1] = w.now, w.longest[0]
-	if age >= 2*waitsKept {
+	if age >= 2*waitsKept || age < 0 { // below zero: from outside of a synctest bubble into one
 		w.before, w.longest[1] = [waitBuckets]uint32{}, 0
 	}
 	w.now, w.longest[0] = [waitBuckets]uint32{}, 0
