@@ -88,7 +88,7 @@ func (m *model) arrive(c *modelCall) {
 		m.answer(last, "overload")
 	}
 	if c.answer == "" {
-		if len(m.queue) == 0 {
+		if len(turn) == 1 { // who takes another's place does not make the queue a new one
 			m.since = m.now
 		}
 		m.queue = append(m.queue, c)
