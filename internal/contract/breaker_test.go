@@ -87,7 +87,7 @@ func breakerLayer(b *breaker.Breaker) contract.Layer {
 			s := b.Snapshot()
 			return contract.Books{Successes: s.Successes, Failures: s.Failures, Ignored: s.Ignored, Refused: s.Refused, Late: s.Late}
 		},
-		Places: func() int { return b.Snapshot().Probing },
+		Places: func() int { return b.Snapshot().Probing }, Refusal: contract.Books{Ignored: 1},
 	}
 }
 

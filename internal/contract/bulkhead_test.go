@@ -161,7 +161,7 @@ func bulkheadLayer(b *limited) contract.Layer {
 		},
 		Places: func() int { return b.Snapshot().InUse + b.total.Snapshot().InUse },
 		Queued: func() int { return b.Snapshot().Queued + b.total.Snapshot().Queued },
-		Fill:   b.fill,
+		Fill:   b.fill, Refusal: contract.Books{Ignored: 1},
 	}
 }
 

@@ -135,6 +135,9 @@ type Layer struct {
 	Tokens func() float64 // in its budget. Nil: the policy has none
 	Queued func() int     // calls that wait. Nil: none ever does
 
+	// Refusal is how a call is in the books that was refused below.
+	Refusal Books
+
 	// Fill takes all of what calls of this layer wait for, and the returned function sees to it that one call can have
 	// it again. calls is how many calls that is in the books of the layer, once all of it is given back. Nil: the
 	// policy has no queue.

@@ -36,6 +36,10 @@ func handlerDoor(name string, b *bulkhead.Bulkhead, fail func(http.ResponseWrite
 			},
 			contract.EndsQueued:  {Why: ended.Why, Instead: handlerEndsQueued},
 			contract.UnmetQueued: {Why: ended.Why, Instead: handlerUnmet},
+			contract.RefusedBelow: {
+				Why:     "what is refused below a server has been answered there, and is no failure; only an adaptive one sees that it is no success",
+				Instead: handlerRefusedBelow,
+			},
 			contract.HTTPTimeLimit: {
 				Why:     "a bulkhead sets no time limit; the context is the request's own, or that with a note of a Handler inside",
 				Instead: noLimit,
@@ -63,6 +67,10 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ran = true
 	h.v, h.err = h.fn(r.Context())
+	if below, ok := h.err.(*answer); ok {
+		w.WriteHeader(below.status)
+		return
+	}
 	if h.err != nil && r.Context().Err() == nil { // else there is nobody to be told
 		h.failing = true
 		h.fail(w)
@@ -233,6 +241,23 @@ func handlerUnmet(t *testing.T, c *contract.Cell) {
 		empty()
 		s.Settled()
 	})
+}
+
+// handlerRefusedBelow: a Handler inside, of a share of the work, has no place.
+func handlerRefusedBelow(t *testing.T, c *contract.Cell) {
+	s := c.Fresh(t, contract.Setup{})
+	share := bulkhead.MustNew(bulkhead.Config{Name: "share", Limit: 1})
+	defer fill(t, share)()
+	_, err := s.Call(t.Context(), func(ctx context.Context) (int, error) {
+		h := &handler{fn: never(t), fail: abort}
+		return h.serve(ctx, share)
+	})
+	comeBack(t, err, http.StatusServiceUnavailable)
+	if b := s.Layers[0].Books(); b.Successes+b.Ignored != 1 || b.Failures+b.Refused != 0 {
+		t.Errorf("books are %+v, want no failure, and nothing refused", b)
+	}
+	s.Settled()
+	s.Passes()
 }
 
 // eachQueue runs a check for each thing that calls wait for, in a bubble.

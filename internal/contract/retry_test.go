@@ -80,7 +80,7 @@ func retryLayer(p *retry.Policy) contract.Layer {
 			s := p.Snapshot()
 			return contract.Books{Successes: s.Successes, Failures: s.Failures, Ignored: s.Ignored}
 		},
-		Tokens: func() float64 { return p.Snapshot().Budget },
+		Tokens: func() float64 { return p.Snapshot().Budget }, Refusal: contract.Books{Failures: 1},
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	CannotBeMet    Row = "deadline cannot be met"
 	UnmetQueued    Row = "deadline cannot be met, queued"
 	Cancelled      Row = "caller cancelled"
+	RefusedBelow   Row = "refused below"
 	Panics         Row = "fn panics"
 	Goexits        Row = "fn calls Goexit"
 	CallbackPanics Row = "callback panics"
@@ -51,6 +52,7 @@ var rows = []row{
 	{CannotBeMet, bubble(cannotBeMet)},
 	{UnmetQueued, unmetQueued},
 	{Cancelled, bubble(cancelled)},
+	{RefusedBelow, bubble(refusedBelow)},
 	{Panics, bubble(panics)},
 	{Goexits, bubble(goexits)},
 	{CallbackPanics, callbackPanics},
