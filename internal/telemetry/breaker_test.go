@@ -496,6 +496,7 @@ func TestKeyedCountersWhenIdle(t *testing.T) {
 				t.Errorf("%v rejections, want 1", n)
 			}
 		}
+		runtime.KeepAlive(k)
 	})
 }
 

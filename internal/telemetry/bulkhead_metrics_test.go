@@ -89,6 +89,7 @@ func TestBulkheadInstruments(t *testing.T) {
 		if w := r.waits(); len(w) != 1 || w[0].Sum != 1 || len(w[0].Bounds) != 14 || w[0].Bounds[0] != .005 || w[0].Bounds[13] != 10 {
 			t.Errorf("waits: %+v", w)
 		}
+		runtime.KeepAlive(b)
 	})
 }
 
@@ -240,6 +241,7 @@ func TestKeyedBulkheadMetrics(t *testing.T) {
 		}
 		want[bulkheadOf("tenants", "limit")] = 9
 		wantValues(t, r.metrics(), want)
+		runtime.KeepAlive(k)
 	})
 }
 
@@ -281,7 +283,7 @@ func TestKeyedBulkheadCountersWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := record(t)
 		k := r.tenants(t, bulkhead.KeyedConfig{Config: bulkhead.Config{Name: "tenants", Limit: 1}, Total: 4, IdleAfter: time.Minute})
-		held(t, k.Get("a"), 0)
+		held(t, k.Get("a"), time.Second)
 		_, _ = k.Get("a").TryAcquire()
 		time.Sleep(2 * time.Minute)
 		for range 2 {
@@ -405,6 +407,8 @@ func TestBulkheadFollows(t *testing.T) {
 			t.Errorf("SDK %d: %d spans, want the caller's and the bulkhead's", i, n)
 		}
 	}
+	runtime.KeepAlive(b)
+	runtime.KeepAlive(k)
 }
 
 // TestBulkheadAllocations: a call through a bulkhead with a free place costs no allocation while nobody looks, and while an
