@@ -36,6 +36,10 @@ func (b *Bulkhead) TryAcquire() (Permit, error) {
 	if slot != nil && b.plain && !sampled(word) {
 		return Permit{place{slot: slot, word: word}}, nil
 	}
+	if slot == nil && b.plain && b.slots.mode.Load() == full { // as acquire would find, by a longer way
+		b.tally.refused[ReasonFull].Add()
+		return Permit{}, b.refusal(ReasonFull)
+	}
 	return b.acquire(context.Background(), slot, word, false)
 }
 
