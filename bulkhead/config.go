@@ -1,6 +1,7 @@
 package bulkhead
 
 import (
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -82,8 +83,9 @@ func (c *Config) check(f *conf.Faults) {
 	if c.Adaptive == nil {
 		f.Want(c.Limit >= 1 && c.Limit <= maxLimit, "Limit", c.Limit, "at least 1 and at most 1000000, or Adaptive")
 	} else {
-		f.Want(c.Limit >= 0 && c.Limit <= maxLimit, "Limit", c.Limit, "at most 1000000, or 0 for Adaptive's own start")
-		f.Want(c.Limit <= c.Adaptive.most(), "Limit", c.Limit, "at most Adaptive.Max, or 0 for Adaptive's own start")
+		most := c.Adaptive.most()
+		f.Want(c.Limit >= 0 && (c.Limit <= most || most < 0), "Limit", c.Limit,
+			fmt.Sprintf("at most Adaptive.Max (%d), or 0 for Adaptive's own start", most))
 		c.Adaptive.check(f)
 	}
 	f.Want(c.Queue >= 0 && c.Queue <= maxLimit, "Queue", c.Queue, "at least 0 and at most 1000000")

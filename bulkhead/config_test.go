@@ -69,11 +69,16 @@ func TestConfigFaults(t *testing.T) {
 		{
 			bulkhead.Config{Limit: -1, Queue: -1, Adaptive: &bulkhead.Adaptive{Min: -1}},
 			[]string{
-				"Limit: -1: want at most 1000000, or 0 for Adaptive's own start",
+				"Limit: -1: want at most Adaptive.Max (200), or 0 for Adaptive's own start",
 				"Adaptive.Min: -1: want at least 1 (default 1)",
 				"Queue: -1: want at least 0 and at most 1000000",
 			},
 		},
+		{
+			bulkhead.Config{Limit: 51, Adaptive: &bulkhead.Adaptive{Max: 50}},
+			[]string{"Limit: 51: want at most Adaptive.Max (50), or 0 for Adaptive's own start"},
+		},
+		{bulkhead.Config{Limit: 5, Adaptive: &bulkhead.Adaptive{Max: 1_000_001}}, []string{"Adaptive.Max: 1000001: want at most 1000000 (default 200)"}},
 	} {
 		_, err := bulkhead.New(test.config)
 		for i := range test.want {
