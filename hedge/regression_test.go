@@ -251,7 +251,6 @@ func TestDepositPanics(t *testing.T) {
 func TestStretchDoesNotOutlastItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := hedge.MustNew(hedge.Config{MaxExtraLoad: 0.05})
-		usual := lognormal(10*ms, 0.5)
 		calls(t, p, 0, 2000, usual)
 		calls(t, p, 2000, 5000, slower(usual, 10))
 		calls(t, p, 5000, 8000, usual) // learns
