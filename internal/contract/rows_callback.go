@@ -70,6 +70,11 @@ func badCallback(t *testing.T, c *Cell, cb Callback, result error, provoke func(
 	if spent, retries := before-s.tokens(), max(ran-1, 0); spent != float64(retries) {
 		t.Errorf("%v tokens were spent on %d retries", spent, retries)
 	}
+	for _, l := range s.Layers {
+		if result != nil && l.Books().Successes != 0 {
+			t.Errorf("%s: books are %+v: the call failed, and its callback too", l.Label, l.Books())
+		}
+	}
 	s.Settled()
 	time.Sleep(s.Recovery)
 	s.Passes()
