@@ -1,7 +1,6 @@
 package bulkhead
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -84,8 +83,7 @@ func (c *Config) check(f *conf.Faults) {
 		f.Want(c.Limit >= 1 && c.Limit <= maxLimit, "Limit", c.Limit, "at least 1 and at most 1000000, or Adaptive")
 	} else {
 		most := c.Adaptive.most()
-		f.Want(c.Limit >= 0 && (c.Limit <= most || most < 0), "Limit", c.Limit,
-			fmt.Sprintf("at most Adaptive.Max (%d), or 0 for Adaptive's own start", most))
+		f.Want(c.Limit >= 0 && (c.Limit <= most || most < 0), "Limit", c.Limit, "at most Adaptive.Max, or 0 for Adaptive's own start")
 		c.Adaptive.check(f)
 	}
 	f.Want(c.Queue >= 0 && c.Queue <= maxLimit, "Queue", c.Queue, "at least 0 and at most 1000000")

@@ -69,14 +69,14 @@ func TestConfigFaults(t *testing.T) {
 		{
 			bulkhead.Config{Limit: -1, Queue: -1, Adaptive: &bulkhead.Adaptive{Min: -1}},
 			[]string{
-				"Limit: -1: want at most Adaptive.Max (200), or 0 for Adaptive's own start",
+				"Limit: -1: want at most Adaptive.Max, or 0 for Adaptive's own start",
 				"Adaptive.Min: -1: want at least 1 (default 1)",
 				"Queue: -1: want at least 0 and at most 1000000",
 			},
 		},
 		{
 			bulkhead.Config{Limit: 51, Adaptive: &bulkhead.Adaptive{Max: 50}},
-			[]string{"Limit: 51: want at most Adaptive.Max (50), or 0 for Adaptive's own start"},
+			[]string{"Limit: 51: want at most Adaptive.Max, or 0 for Adaptive's own start"},
 		},
 		{bulkhead.Config{Limit: 5, Adaptive: &bulkhead.Adaptive{Max: 1_000_001}}, []string{"Adaptive.Max: 1000001: want at most 1000000 (default 200)"}},
 	} {
@@ -111,6 +111,10 @@ func TestKeyedConfigFaults(t *testing.T) {
 		},
 		{bulkhead.KeyedConfig{Config: bulkhead.Config{Limit: 11}, Total: 10}, []string{"Limit: 11: want at most Total (10)"}},
 		{bulkhead.KeyedConfig{Config: bulkhead.Config{Limit: 11}}, []string{"Total: 0: want at least 1 and at most 1000000"}},
+		{
+			bulkhead.KeyedConfig{Config: bulkhead.Config{Adaptive: &bulkhead.Adaptive{Initial: 11}}},
+			[]string{"Total: 0: want at least 1 and at most 1000000"},
+		},
 		{
 			bulkhead.KeyedConfig{Config: bulkhead.Config{Adaptive: &bulkhead.Adaptive{Max: 11}}, Total: 10},
 			[]string{"Adaptive.Max: 11: want at most Total (10)"},

@@ -56,9 +56,12 @@ func (c *KeyedConfig) fields() conf.Fields {
 // check fills in each key's share and reports every field that cannot work.
 func (c *KeyedConfig) check(f *conf.Faults) {
 	f.Want(c.Total >= 1 && c.Total <= maxLimit, "Total", c.Total, "at least 1 and at most 1000000")
-	share, most := max(c.Total/defaultShare, 1), max(c.Total, 1)
+	share, most := max(c.Total/defaultShare, 1), c.Total
+	if most < 1 {
+		most = maxLimit // that is the fault
+	}
 	within := fmt.Sprintf("at most Total (%d)", c.Total)
-	f.Want(c.Limit <= most || c.Total < 1, "Limit", c.Limit, within)
+	f.Want(c.Limit <= most, "Limit", c.Limit, within)
 	switch a := c.Adaptive; {
 	case a == nil:
 		c.Limit = conf.Or(c.Limit, share)
@@ -69,7 +72,7 @@ func (c *KeyedConfig) check(f *conf.Faults) {
 		own.Max = max(share, a.Min, a.Initial, c.Limit)
 		c.Adaptive = &own
 	default:
-		f.Want(a.Max <= most || c.Total < 1, "Adaptive.Max", a.Max, within)
+		f.Want(a.Max <= most, "Adaptive.Max", a.Max, within)
 	}
 	c.Config.check(f)
 	f.Want(c.MaxKeys >= 0, "MaxKeys", c.MaxKeys, "at least 1 (default 10000)")
