@@ -256,7 +256,7 @@ func (b *Bulkhead) leave(w *waiter, r Reason) {
 func (b *Bulkhead) answerLocked(w *waiter, now time.Duration, answer Reason) {
 	b.queue.remove(w)
 	if b.queue.len == 0 {
-		b.wakeAt = 0 // the timer is not stopped: it may be another bubble's
+		b.sleepOnLocked()
 	}
 	w.at, w.answer = max(now, w.since), answer // both clocks are read outside of the lock: the later may come first
 	if b.waits == nil {

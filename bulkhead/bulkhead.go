@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/holdfast-go/holdfast/internal/conf"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
@@ -33,7 +34,8 @@ type Bulkhead struct {
 	limit   int
 	spare   []*slot // withheld
 	queue   queue
-	waits   *waits // nil: nobody has waited yet
+	waits   *waits      // nil: nobody has waited yet
+	wake    *time.Timer // nil: nobody waits for a token
 	wakeAt  wakeAt
 	forRate bool // at the last look, those who wait waited for a token, not for a place
 	unsure  bool // a call was refused because of how long calls take: the next is timed, lest that be true no more

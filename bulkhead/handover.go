@@ -1,9 +1,6 @@
 package bulkhead
 
-import (
-	"time"
-	"weak"
-)
+import "time"
 
 // handOverLocked gives free places to those who wait.
 func (b *Bulkhead) handOverLocked(now time.Duration) {
@@ -55,13 +52,9 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 	if b.wakeAt > wakeAt(now) && b.wakeAt <= at {
 		return
 	}
+	b.sleepOnLocked()
 	b.wakeAt = at
-	self := weak.Make(b) // who waits keeps it alive; a timer would do so long after
-	time.AfterFunc(wait, func() {
-		b := self.Value()
-		if b == nil {
-			return
-		}
+	b.wake = time.AfterFunc(wait, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.wakeAt == at {
@@ -71,4 +64,13 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 			b.handOverLocked(b.set.now())
 		}
 	})
+}
+
+// sleepOnLocked is for when nobody waits any more, or for something else: a timer that is left would keep the bulkhead for as
+// long as it takes to have a token, and there would be one for each call that has given up.
+func (b *Bulkhead) sleepOnLocked() {
+	if b.wake != nil {
+		b.wake.Stop()
+	}
+	b.wake, b.wakeAt = nil, 0
 }

@@ -2,6 +2,7 @@ package bulkhead
 
 import (
 	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -10,18 +11,23 @@ import (
 // meter bounds how many calls begin in a second. It never reserves a token for later: rate's reservations, given up in
 // the middle of others, do not return theirs. Who waits for a token waits in the queue, and takes it when it is there;
 // so a wait that is given up costs none.
-type meter struct{ tokens *rate.Limiter }
+type meter struct {
+	mu     sync.Mutex
+	tokens *rate.Limiter
+}
 
 func newMeter(s *settings) *meter {
 	if s.rate == 0 || s.rate == rate.Inf {
 		return nil
 	}
-	return &meter{rate.NewLimiter(s.rate, s.burst)}
+	return &meter{tokens: rate.NewLimiter(s.rate, s.burst)}
 }
 
 // allow takes a token if there is one.
 func (m *meter) allow() bool {
-	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now() // under the lock: between a time and an earlier one after it, the limiter counts twice
 	if m.tokens.AllowN(now, 1) {
 		return true
 	}
@@ -32,6 +38,8 @@ func (m *meter) allow() bool {
 // giveBack gives back a token with which no call was made; never more than Burst are kept. A nil meter has none.
 func (m *meter) giveBack() {
 	if m != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.tokens.AllowN(time.Now(), -1) // takes one less than none: a test says that it does
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +69,54 @@ func TestRateInOrder(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestRateNobodyPasses: there is a token, but the one who waits for it has not been woken yet: half a microsecond is less
+// than a timer's. Who comes then does not get it.
+func TestRateNobodyPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 10, Queue: 10, Rate: 2e6, Burst: 1})
+		l := &line{t: t, b: b, holds: time.Hour}
+		l.join("first", bulkhead.Normal, 2*time.Hour)
+		l.join("waits", bulkhead.Normal, 2*time.Hour)
+		time.Sleep(600 * time.Nanosecond)
+		if _, err := b.TryAcquire(); what(err) != "rate" {
+			t.Errorf("%q, want rate", what(err))
+		}
+		l.join("comes last", bulkhead.Sheddable, 2*time.Hour)
+		l.want("at that moment", "first waits")
+		time.Sleep(2 * time.Microsecond)
+		l.want("then", "comes last")
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+// TestRateCancelledAsTheTokenComes: it costs none, and the next has it.
+func TestRateCancelledAsTheTokenComes(t *testing.T) {
+	for _, burst := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 10, Rate: 1, Burst: burst})
+			l := &line{t: t, b: b}
+			held := takeRest(t, b, 0, 1)
+			leave := l.join("leaver", bulkhead.Normal, 0)
+			l.join("next", bulkhead.Normal, 0)
+			time.Sleep(time.Second)
+			leave()
+			giveBack(held) // gives the place, and the token, to the one who leaves
+			synctest.Wait()
+			slices.Sort(l.fates)
+			l.want("both at once", "leaver:ended next")
+			for range burst - 1 {
+				giveBack(takeRest(t, b, 0, 1))
+			}
+			if _, err := b.TryAcquire(); what(err) != "rate" {
+				t.Errorf("burst %d: one more: %q", burst, what(err))
+			}
+			if s := b.Snapshot(); s.Ignored != 1 || s.Successes != uint64(burst+1) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
 }
 
 // TestRateDefaultBurst is a second's worth, and at least one.
@@ -185,6 +235,57 @@ func acquireBoth(b *bulkhead.Bulkhead) [2]error {
 	p.Done(nil)
 	q.Done(nil)
 	return [2]error{err1, err2}
+}
+
+// TestRateOnRealThreads: no more calls begin than are allowed, however many ask at once: of two who ask, the one who looked
+// at the clock first may be the last to be counted.
+func TestRateOnRealThreads(t *testing.T) {
+	const limit, burst = 1000, 100
+	for _, queue := range []int{0, 4} {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1000, Queue: queue, Rate: limit, Burst: burst})
+		var begun atomic.Int64
+		start := time.Now()
+		atOnce(8, func(int) {
+			for begun.Load() < 3*burst {
+				p, err := b.TryAcquire()
+				if err != nil && queue > 0 {
+					p, err = b.Acquire(context.Background())
+				}
+				if err == nil {
+					begun.Add(1)
+				}
+				p.Done(nil)
+			}
+		})
+		// It may have taken longer than it should, but not less.
+		if most := burst + 1 + int64(time.Since(start)*limit/time.Second); begun.Load() > most {
+			t.Errorf("%d calls began in %v, want %d at most", begun.Load(), time.Since(start), most)
+		}
+	}
+}
+
+// TestRateGivenUpLeavesNothing: of calls that wait for a token and give up there is no timer left that waits for it.
+func TestRateGivenUpLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 100, Queue: 100, Rate: 1e-6, Burst: 1})
+		giveBack(takeRest(t, b, 0, 1))
+		giveUp := func(n int) uint64 {
+			for range n {
+				ctx, cancel := context.WithCancel(context.Background())
+				time.AfterFunc(time.Millisecond, cancel)
+				if _, err := b.Acquire(ctx); what(err) != ended {
+					t.Fatalf("%q, want ended", what(err))
+				}
+			}
+			return heapInUse()
+		}
+		before := giveUp(100)
+		const n = 10_000
+		if after := giveUp(n); after > before+50*n {
+			t.Errorf("the heap grew from %d to %d bytes, by %d a call", before, after, (after-before)/n)
+		}
+		runtime.KeepAlive(b)
+	})
 }
 
 // TestRateVeryLow: a call in thirty years, or in so many that nobody can say.

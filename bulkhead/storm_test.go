@@ -172,7 +172,7 @@ func (s *tempest) goexit(ctx context.Context, r *rand.Rand) {
 }
 
 // settle checks what is left when all is over: nothing. All calls are in the books, and every place is there.
-func (s *tempest) settle(t *testing.T, limit int) {
+func (s *tempest) settle(t *testing.T, limit int, rated bool) {
 	t.Helper()
 	if fault := s.faults.Load(); fault != nil {
 		t.Error(*fault)
@@ -202,7 +202,22 @@ func (s *tempest) settle(t *testing.T, limit int) {
 	if min(got.Successes, got.Failures, got.Ignored, got.Refused, got.Waited) < uint64(s.calls.Load()/1000) {
 		t.Errorf("the storm was a calm: %+v", got)
 	}
-	giveBack(takeAll(t, s.b, limit))
+	if !rated {
+		giveBack(takeAll(t, s.b, limit))
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for range limit {
+		if p, err := s.b.Acquire(ctx); err != nil {
+			t.Error(err)
+		} else {
+			defer p.Done(nil)
+		}
+	}
+	if _, err := s.b.TryAcquire(); what(err) != "full" {
+		t.Errorf("one more than %d: %q", limit, what(err))
+	}
 }
 
 // TestStorm is a thousand goroutines in a bubble, where time passes as it should.
@@ -239,21 +254,22 @@ func TestStorm(t *testing.T) {
 				}
 			}
 			all.Wait()
-			s.settle(t, 50)
+			s.settle(t, 50, false)
 		})
 	}
 }
 
 // TestStormOnRealThreads is the same on the scheduler as it is, where nothing happens at the same moment twice.
 func TestStormOnRealThreads(t *testing.T) {
-	each := 60
+	each := 20
 	if raceEnabled {
-		each = 10
+		each = 8
 	}
 	for _, c := range []bulkhead.Config{
 		{Limit: 3, Queue: 1000, MaxWait: 5 * time.Millisecond},
 		{Limit: 50, Queue: 20, Interval: 10 * time.Microsecond, Target: 10 * time.Microsecond},
 		{Limit: 200, Queue: 600, Interval: -1},
+		{Limit: 100, Queue: 800, Rate: 50_000, Burst: 50},
 	} {
 		before := runtime.NumGoroutine()
 		s := &tempest{b: bulkhead.MustNew(c), most: int64(c.Limit), work: func(r *rand.Rand, n int) {
@@ -280,7 +296,7 @@ func TestStormOnRealThreads(t *testing.T) {
 		})
 		calm.Store(true)
 		resizing.Wait()
-		s.settle(t, c.Limit)
+		s.settle(t, c.Limit, c.Rate > 0)
 		if n := runtime.NumGoroutine(); n > before+5 { // those of timers that fire now come and go
 			t.Errorf("%d goroutines, from %d", n, before)
 		}
