@@ -113,5 +113,5 @@ func factor(bits uint64) float64 {
 
 // stretched is a learned delay, longer if it would lead to too many hedges.
 func (l *load) stretched(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * factor(l.stretch.Load()))
+	return time.Duration(min(float64(d)*factor(l.stretch.Load()), math.MaxInt64/2)) // more is below zero, and at once
 }
