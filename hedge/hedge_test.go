@@ -62,15 +62,3 @@ func TestFailureNeverBeatsSuccess(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkQuiet(b *testing.B) {
-	p := hedge.MustNew(hedge.Config{Delay: time.Hour})
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := hedge.Do(ctx, p, func(context.Context) (int, error) { return 1, nil }); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

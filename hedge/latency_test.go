@@ -11,15 +11,15 @@ import (
 	"github.com/holdfast-go/holdfast/hedge"
 )
 
-// latency draws how long an attempt takes; i is the number of its call.
-type latency func(i int, random *rand.Rand) time.Duration
+// times draws how long an attempt takes; i is the number of its call.
+type times func(i int, random *rand.Rand) time.Duration
 
-func constant(d time.Duration) latency {
+func constant(d time.Duration) times {
 	return func(int, *rand.Rand) time.Duration { return d }
 }
 
 // bimodal is slow for that share of attempts.
-func bimodal(quick, slow time.Duration, share float64) latency {
+func bimodal(quick, slow time.Duration, share float64) times {
 	return func(_ int, random *rand.Rand) time.Duration {
 		if random.Float64() < share {
 			return slow
@@ -28,21 +28,21 @@ func bimodal(quick, slow time.Duration, share float64) latency {
 	}
 }
 
-func lognormal(median time.Duration, sigma float64) latency {
+func lognormal(median time.Duration, sigma float64) times {
 	return func(_ int, random *rand.Rand) time.Duration {
 		return time.Duration(float64(median) * math.Exp(sigma*random.NormFloat64()))
 	}
 }
 
 // pareto has a heavy tail: for an alpha of 1 and below, not even a mean.
-func pareto(least time.Duration, alpha float64) latency {
+func pareto(least time.Duration, alpha float64) times {
 	return func(_ int, random *rand.Rand) time.Duration {
 		return time.Duration(min(float64(least)*math.Pow(1-random.Float64(), -1/alpha), float64(time.Minute)))
 	}
 }
 
 // then changes over at the call with that number.
-func then(a latency, at int, b latency) latency {
+func then(a times, at int, b times) times {
 	return func(i int, random *rand.Rand) time.Duration {
 		if i < at {
 			return a(i, random)
@@ -51,12 +51,12 @@ func then(a latency, at int, b latency) latency {
 	}
 }
 
-func slower(a latency, times int) latency {
+func slower(a times, times int) times {
 	return func(i int, random *rand.Rand) time.Duration { return time.Duration(times) * a(i, random) }
 }
 
 // calls makes the calls from number from up to number to, one after the other, and returns what the policy did meanwhile.
-func calls(t *testing.T, p *hedge.Policy, from, to int, l latency) hedge.Snapshot {
+func calls(t *testing.T, p *hedge.Policy, from, to int, l times) hedge.Snapshot {
 	t.Helper()
 	before := p.Snapshot()
 	random := rand.New(rand.NewPCG(uint64(from), 3))

@@ -17,7 +17,7 @@ import (
 var usual = lognormal(10*ms, 0.5)
 
 // latencies are those under which MaxExtraLoad has to hold.
-var latencies = map[string]latency{
+var latencies = map[string]times{
 	"constant":            constant(10 * ms),
 	"usual":               usual,
 	"wide":                lognormal(10*ms, 1.5),
@@ -78,7 +78,7 @@ func TestMaxExtraLoadOfConcurrentCalls(t *testing.T) {
 }
 
 // byTheClock starts the calls from number from up to number to, one each interval, and waits for the last.
-func byTheClock(t *testing.T, p *hedge.Policy, from, to int, interval time.Duration, l latency) {
+func byTheClock(t *testing.T, p *hedge.Policy, from, to int, interval time.Duration, l times) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(uint64(from), 4))
 	for i := from; i < to; i++ {
@@ -108,7 +108,7 @@ func byTheClock(t *testing.T, p *hedge.Policy, from, to int, interval time.Durat
 func TestEnoughForTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			l    latency
+			l    times
 			want float64
 		}{
 			"one slow in fifty": {bimodal(10*ms, 200*ms, 0.02), 0.02},
@@ -149,9 +149,9 @@ func TestSlowTogetherIsFewerHedges(t *testing.T) {
 		"fixed":   {hedge.Config{Delay: 25 * ms, MaxExtraLoad: 0.05}, 2000},
 		"learned": {hedge.Config{MaxExtraLoad: 0.05}, 500}, // then it is learned, and the usual latency
 	} {
-		for pattern, run := range map[string]func(t *testing.T, p *hedge.Policy, from, to int, l latency){
-			"in turn": func(t *testing.T, p *hedge.Policy, from, to int, l latency) { calls(t, p, from, to, l) },
-			"by the clock": func(t *testing.T, p *hedge.Policy, from, to int, l latency) {
+		for pattern, run := range map[string]func(t *testing.T, p *hedge.Policy, from, to int, l times){
+			"in turn": func(t *testing.T, p *hedge.Policy, from, to int, l times) { calls(t, p, from, to, l) },
+			"by the clock": func(t *testing.T, p *hedge.Policy, from, to int, l times) {
 				byTheClock(t, p, from, to, 3*ms, l)
 			},
 		} {
