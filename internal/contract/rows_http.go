@@ -131,8 +131,13 @@ func (p *bodyPath) exchange(t *testing.T, s *Subject, srv *server) {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
-	if err == nil && p.handle == nil {
+	switch {
+	case err == nil && p.handle == nil:
 		t.Error("there is a response")
+	case err != nil && ctx.Err() != nil && !errors.Is(err, context.Canceled):
+		t.Errorf("the context was cancelled, and the error is %v", err)
+	case p.filled && p.setup.Wait > 0 && ctx.Err() == nil:
+		t.Errorf("it did not wait: %v", err)
 	}
 }
 
