@@ -160,7 +160,7 @@ func (a *answer) verdict(ctx context.Context) (outcome, error) {
 
 // refuse answers a request that has no place.
 func refuse(w http.ResponseWriter, ctx context.Context, err error) {
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(err, context.Canceled) { // not ctx.Err: a request that was refused, and cancelled since, is answered as one
 		cut(w)
 		return
 	}

@@ -253,3 +253,37 @@ func TestLoweredFarKeepsTheCounts(t *testing.T) {
 		}
 	}
 }
+
+// A request that was refused, and whose client went a moment later, is answered as the books have it: as refused. When the
+// answer was decided by the context, silence and a refusal in the books met.
+func TestRefusedThenCancelled(t *testing.T) {
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+	held, err := b.TryAcquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Done(nil)
+	for looks := range 4 { // of the Handler's, before the context ends
+		before := b.Snapshot()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(&endsWhenLookedAt{Context: t.Context(), looks: looks})
+		bulkhead.Handler(b, http.NotFoundHandler()).ServeHTTP(w, r)
+		after := b.Snapshot()
+		if answered := w.Body.Len() > 0; answered != (after.Refused > before.Refused) || answered == (after.Ignored > before.Ignored) {
+			t.Errorf("%d looks: answered %v, refused %d, ignored %d", looks, answered, after.Refused-before.Refused, after.Ignored-before.Ignored)
+		}
+	}
+}
+
+// endsWhenLookedAt is a context that ends after so many looks at it.
+type endsWhenLookedAt struct {
+	context.Context
+	looks int
+}
+
+func (c *endsWhenLookedAt) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
