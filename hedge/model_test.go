@@ -349,6 +349,7 @@ func FuzzModel(f *testing.F) {
 	f.Add([]byte{1, 2, 0, 0, 1, 0, 3, 1, 5, 1, 4, 130, 0}) // all fail but one
 	f.Add([]byte{2, 2, 255, 255, 30, 0, 39, 128, 5, 1})    // denied, and the caller goes
 	f.Add([]byte{2, 0, 0, 0, 1, 0, 3, 131, 5, 132, 2, 4})  // panics
+	f.Add([]byte("(00000\x1e??0?_??"))                     // an attempt panics just when the caller goes
 	f.Fuzz(func(t *testing.T, code []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			if err := checkModel(t.Context(), code); err != nil {

@@ -317,16 +317,16 @@ func (r *race) wantsAnother(err error) bool {
 	return r.room() && r.p.cfg.HedgeIf(err)
 }
 
-// aborted ends the race with a panic, of an attempt or of a callback; or with runtime.Goexit if there is none. After the end there is no caller to hear
-// of it: it is logged.
+// aborted ends the race with a panic, of an attempt or of a callback; or with runtime.Goexit if there is none. After the
+// end there is no caller to hear of it: it is logged, and the attempt is lost like any other that comes too late.
 func (r *race) aborted(a *runner, panicValue any) {
 	r.mu.Lock()
-	settled := a == nil || a.ended
+	first := r.state == open
+	settled := a == nil || a.ended || !first
 	if !settled {
 		a.ended, a.err = true, telemetry.ErrAborted
 		r.running--
 	}
-	first := r.state == open
 	if first {
 		r.state, r.panic = panicked, carried(panicValue)
 	}
