@@ -40,6 +40,10 @@ type Lines struct {
 
 	// LogX and LogY make an axis logarithmic, in powers of ten. All its values must be above zero.
 	LogX, LogY bool
+
+	// Quantiles makes the X axis one of quantiles, which shows the tail of a distribution: X are shares from 0 to below 1,
+	// and 0, 0.9, 0.99 and 0.999 are as far from each other. Not with LogX.
+	Quantiles bool
 }
 
 // Series is one line.
@@ -59,6 +63,9 @@ type Span struct {
 // most bounds the values, so that no sum or difference of two is infinite.
 const most = 1e100
 
+// mostShare bounds shares: closer to 1 no label can be read.
+const mostShare = 1 - 1e-9
+
 // check returns all that is wrong with l, a line for each fault, or nil.
 func (l Lines) check() error {
 	f := &faults{}
@@ -68,6 +75,10 @@ func (l Lines) check() error {
 	if n := len(l.Series); n == 0 || n > len(looks) {
 		f.add("Series: %d: want 1 to %d", n, len(looks))
 	}
+	if l.LogX && l.Quantiles {
+		f.add("LogX and Quantiles: want one of them, or none")
+	}
+	x, y := l.scales()
 	for i, s := range l.Series {
 		name := fmt.Sprintf("Series[%d]", i)
 		f.text(name+".Name", s.Name)
@@ -77,14 +88,14 @@ func (l Lines) check() error {
 		if n := min(len(s.X), len(s.Y)); n < 2 {
 			f.add("%s: %s: nothing to draw: want 2 or more", name, points(n))
 		}
-		f.values(name+".X", s.X, l.LogX)
-		f.values(name+".Y", s.Y, l.LogY)
+		f.values(name+".X", s.X, x)
+		f.values(name+".Y", s.Y, y)
 		f.rising(name+".X", s.X)
 	}
 	for i, s := range l.Spans {
 		name := fmt.Sprintf("Spans[%d]", i)
 		f.text(name+".Name", s.Name)
-		if want, bad := badValue(l.LogX); bad(s.From) || bad(s.To) {
+		if want, bad := badValue(x); bad(s.From) || bad(s.To) {
 			f.add("%s: from %g to %g: want %s", name, s.From, s.To, want)
 		} else if s.To < s.From {
 			f.add("%s: from %g to %g: want an end that is not before its start", name, s.From, s.To)
@@ -96,6 +107,20 @@ func (l Lines) check() error {
 		}
 	}
 	return errors.Join(f.errs...)
+}
+
+// scales are those of the axes.
+func (l Lines) scales() (x, y scale) {
+	if l.Quantiles {
+		x = nines
+	}
+	if l.LogX {
+		x = logarithmic
+	}
+	if l.LogY {
+		y = logarithmic
+	}
+	return x, y
 }
 
 func (s Series) xs() []float64 { return s.X }
@@ -118,12 +143,13 @@ func (l Lines) axes() (x, y axis) {
 	for _, s := range l.Spans {
 		from, to = min(from, s.From), max(to, s.To)
 	}
-	x = axisOver(from, to, l.LogX, 8)
+	onX, onY := l.scales()
+	x = axisOver(from, to, onX, 8)
 	from, to = l.extent(Series.ys)
 	if !l.LogY {
 		from, to = min(from, 0), max(to, 0)
 	}
-	return x, axisOver(from, to, l.LogY, 5)
+	return x, axisOver(from, to, onY, 5)
 }
 
 // faults gathers all that is wrong with a chart.
@@ -142,16 +168,20 @@ func (f *faults) text(name, s string) {
 }
 
 // badValue says what no axis can hold, and what is wanted of it.
-func badValue(log bool) (want string, bad func(float64) bool) {
-	if log {
+func badValue(on scale) (want string, bad func(float64) bool) {
+	switch on {
+	case logarithmic:
 		return fmt.Sprintf("numbers from %g to %g on a logarithmic axis", 1/most, most),
 			func(v float64) bool { return !(1/most <= v && v <= most) }
+	case nines:
+		return fmt.Sprintf("shares from 0 to %.9g on an axis of quantiles", mostShare),
+			func(v float64) bool { return !(0 <= v && v <= mostShare) }
 	}
 	return fmt.Sprintf("numbers from %g to %g", -most, most), func(v float64) bool { return !(math.Abs(v) <= most) }
 }
 
-func (f *faults) values(name string, values []float64, log bool) {
-	want, bad := badValue(log)
+func (f *faults) values(name string, values []float64, on scale) {
+	want, bad := badValue(on)
 	f.first(name, values, want, func(i int) bool { return bad(values[i]) })
 }
 

@@ -19,10 +19,11 @@ func FuzzLines(f *testing.F) {
 		"\xff\x64\x01\x9c\xff\x64\x01\x9c\x01\x64\x01\x9c\x01\x9c\x01\x9c",
 		"\x01\x00\x80\x80\x01\x00\x00\x80\x02\x00\x01\x80\x02\x00\x01\x00",
 	} {
-		f.Add([]byte(data), "name", false, false)
-		f.Add([]byte(data), "name", true, true)
+		f.Add([]byte(data), "name", false, false, false)
+		f.Add([]byte(data), "name", true, true, false)
 	}
-	f.Fuzz(func(t *testing.T, data []byte, name string, logX, logY bool) {
+	f.Add([]byte("\x00\x00\x01\x00\x01\xff\x01\x00\x05\xff\x02\x00\x63\xfe\x02\x00"), "name", false, false, true) // 0, 0.1, 0.5, 0.99
+	f.Fuzz(func(t *testing.T, data []byte, name string, logX, logY, quantiles bool) {
 		series := []chart.Series{{Name: name}, {Name: name}}
 		for i := 0; len(data) >= 4; i, data = i+1, data[4:] {
 			s := &series[i%2]
@@ -32,7 +33,7 @@ func FuzzLines(f *testing.F) {
 		for _, s := range series {
 			slices.Sort(s.X)
 		}
-		c := chart.Lines{Title: name, XLabel: name, YLabel: name, Series: series, LogX: logX, LogY: logY}
+		c := chart.Lines{Title: name, XLabel: name, YLabel: name, Series: series, LogX: logX, LogY: logY, Quantiles: quantiles}
 		if xs := series[0].X; len(name)%2 == 0 && len(xs) > 0 {
 			c.Spans = []chart.Span{{name, xs[0] / 2, xs[len(xs)-1] * 2}}
 		}

@@ -37,10 +37,28 @@ func latency() chart.Lines {
 	}
 }
 
+// tail is a quantile plot.
+func tail() chart.Lines {
+	return chart.Lines{
+		Title:  "Latency",
+		XLabel: "of the calls took at most",
+		YLabel: "ms",
+		Series: []chart.Series{
+			{Name: "bare", X: []float64{0, 0.9, 0.99, 0.999}, Y: []float64{2, 3, 70, 500}},
+			{Name: "hedged", X: []float64{0, 0.9, 0.99, 0.999}, Y: []float64{2, 3, 5, 20}},
+		},
+		Quantiles: true,
+	}
+}
+
 func TestFaults(t *testing.T) {
 	line := func(x, y []float64) chart.Lines { return chart.Lines{Series: []chart.Series{{X: x, Y: y}}} }
 	logarithmic := line([]float64{0, 1}, []float64{-1, 0})
 	logarithmic.LogX, logarithmic.LogY = true, true
+	shares := line([]float64{-0.1, 0.999, 1}, []float64{1, 2, 3})
+	shares.Quantiles, shares.Spans = true, []chart.Span{{"", 0.5, 1}}
+	both := line([]float64{0.1, 0.2}, []float64{1, 2})
+	both.Quantiles, both.LogX = true, true
 	tests := []struct {
 		name  string
 		chart chart.Lines
@@ -72,6 +90,15 @@ func TestFaults(t *testing.T) {
 				"chart: Series[0].Y[0]: -1, the first of 2 such: want numbers from 1e-100 to 1e+100 on a logarithmic axis",
 			},
 		},
+		{
+			"on an axis of quantiles",
+			shares,
+			[]string{
+				"chart: Series[0].X[0]: -0.1, the first of 2 such: want shares from 0 to 0.999999999 on an axis of quantiles",
+				"chart: Spans[0]: from 0.5 to 1: want shares from 0 to 0.999999999 on an axis of quantiles",
+			},
+		},
+		{"two kinds of an axis", both, []string{"chart: LogX and Quantiles: want one of them, or none"}},
 		{
 			"back in time",
 			line([]float64{1, 3, 2}, []float64{1, 2, 3}),

@@ -28,6 +28,7 @@ func TestTerminal(t *testing.T) {
 		"goodput": {goodput(), 0},
 		"narrow":  {goodput(), 40},
 		"latency": {latency(), 100},
+		"tail":    {tail(), 0},
 		"zero":    {zero, 60},
 		"below":   {below, 60},
 	} {
@@ -60,7 +61,7 @@ func golden(t *testing.T, path, got string) {
 // TestWidth: no line is longer than it may be, none has blanks at its end, and there are no colors.
 func TestWidth(t *testing.T) {
 	for width := 40; width <= 200; width += 7 {
-		for name, c := range map[string]chart.Lines{"goodput": goodput(), "latency": latency()} {
+		for name, c := range map[string]chart.Lines{"goodput": goodput(), "latency": latency(), "tail": tail()} {
 			var out strings.Builder
 			if err := c.Terminal(&out, width); err != nil {
 				t.Fatal(err)
