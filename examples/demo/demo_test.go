@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,16 +67,34 @@ func noneLeft(t *testing.T, before int) {
 func TestShow(t *testing.T) {
 	var out strings.Builder
 	o := short()
-	o.svg = filepath.Join(t.TempDir(), "overload.svg")
+	o.svg = t.TempDir()
 	if err := show(t.Context(), &out, o, progress{out: &out}); err != nil {
 		t.Fatal(err)
 	}
 	missing(t, out.String(),
 		"bursty", "bare      [####", "holdfast  [####", "success", "Under holdfast, ", "The price: ",
-		"bulkhead  [####", "  ***  bare\n", "  ooo  with the bulkhead\n", "as a picture: "+o.svg,
-		"Bare, the server", "With the bulkhead, the server")
-	if svg, err := os.ReadFile(o.svg); err != nil || !strings.Contains(string(svg), "<title>A server that") {
-		t.Errorf("the picture: %v\n%s", err, svg)
+		"bulkhead  [####", "  ***  bare\n", "  ooo  with the bulkhead\n", "as a picture: "+filepath.Join(o.svg, "overload.svg"),
+		"Bare, the server", "With the bulkhead, the server",
+		"both      [####", "  ooo  hedged\n", "as a picture: "+filepath.Join(o.svg, "tail.svg"),
+		"Hedged, half of 2000 calls", "The price: the servers got")
+	picture(t, filepath.Join(o.svg, "overload.svg"), "A server that can do")
+	picture(t, filepath.Join(o.svg, "tail.svg"), "Three servers, of which")
+}
+
+// picture checks that the file is an SVG with a title that begins so.
+func picture(t *testing.T, path, title string) {
+	t.Helper()
+	svg, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var root struct {
+		XMLName xml.Name
+		Title   string `xml:"title"`
+	}
+	if err := xml.Unmarshal(svg, &root); err != nil || root.XMLName.Local != "svg" || !strings.HasPrefix(root.Title, title) {
+		t.Errorf("%s: %v, <%s> %q", path, err, root.XMLName.Local, root.Title)
 	}
 }
 

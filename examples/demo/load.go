@@ -57,6 +57,11 @@ const (
 func get(ctx context.Context, client *http.Client, url string, deadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	return fetch(ctx, client, url)
+}
+
+// fetch is get under whatever deadline ctx has.
+func fetch(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

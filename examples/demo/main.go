@@ -1,10 +1,11 @@
 // Demo shows what holdfast is for. It makes a few thousand real HTTP calls to three servers that fail on purpose,
 // first with a bare http.Client and then with the same client under a retry and a breaker, and prints what came of it.
 // Then it asks a server for three times what it can do, first bare and then behind a bulkhead, and draws what came of
-// that.
+// that. At last it calls three servers of which one is slow at times, with and without hedging, and draws how long the
+// calls took.
 //
 //	go run ./examples/demo
-//	go run ./examples/demo -duration 1m -rate 600 -seed 7 -svg overload.svg
+//	go run ./examples/demo -duration 1m -rate 600 -seed 7 -svg .
 //
 // Ctrl-C ends it early, with what it has measured by then; a second Ctrl-C at once.
 package main
@@ -37,13 +38,18 @@ func main() {
 	}
 }
 
-// show is the whole demo, its two parts.
+// show is the whole demo, its three parts.
 func show(ctx context.Context, out io.Writer, o options, p progress) error {
 	if err := showFaults(ctx, out, o, p); err != nil || ctx.Err() != nil {
 		return err
 	}
+	pics := &pictures{o.svg}
 	fmt.Fprintln(out)
-	return showRush(ctx, out, o, p)
+	if err := showRush(ctx, out, o, p, pics); err != nil || ctx.Err() != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return showTail(ctx, out, o, p, pics)
 }
 
 // showFaults is the part with the failing servers: the story, the two runs, the table, what it means.
@@ -75,7 +81,7 @@ func showFaults(ctx context.Context, out io.Writer, o options, p progress) error
 }
 
 // showRush is the part with the server that is asked for too much: the same, and a chart.
-func showRush(ctx context.Context, out io.Writer, o options, p progress) error {
+func showRush(ctx context.Context, out io.Writer, o options, p progress, pics *pictures) error {
 	c := courseOf(o.rush() / 2)
 	tellRush(out, c)
 	bare, err := measureRush(ctx, "bare", c, p, unguarded)
@@ -92,12 +98,32 @@ func showRush(ctx context.Context, out io.Writer, o options, p progress) error {
 		fmt.Fprintln(out, "\nInterrupted: what there is.")
 	}
 	fmt.Fprintln(out)
-	if err := drawRush(out, o.svg, c, bare, held); err != nil {
+	if err := drawRush(out, pics, c, bare, held); err != nil {
 		return err
 	}
 	rushTable(out, c, bare, held)
 	fmt.Fprintln(out)
 	concludeRush(out, c, bare, held)
+	return nil
+}
+
+// showTail is the part with the server that is slow at times: both ways at the same time, and a chart.
+func showTail(ctx context.Context, out io.Writer, o options, p progress, pics *pictures) error {
+	tellTail(out, o)
+	bare, hedged, err := measureTail(ctx, o.tail(), o.seed, p)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is.")
+	}
+	fmt.Fprintln(out)
+	if err := drawTail(out, pics, bare, hedged); err != nil {
+		return err
+	}
+	tailTable(out, bare, hedged)
+	fmt.Fprintln(out)
+	concludeTail(out, bare, hedged)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -18,14 +17,17 @@ type options struct {
 	rate        int           // calls a second, over all backends
 	concurrency int           // calls in flight at most
 	deadline    time.Duration // of each call
-	seed        uint64        // of the faults
+	seed        uint64        // of the faults, and of the tail
 
-	svg string // where the overload is drawn; empty: in a new temporary directory
+	svg string // the folder that the charts are drawn into; empty: a new temporary one
 }
 
 // rush is how long both runs of the overload take together. While it lasts the bare server gathers requests that wait,
 // each with its connection: hence not for minutes.
 func (o options) rush() time.Duration { return min(max(o.duration/2, 2*time.Second), 20*time.Second) }
+
+// tail is how long the tail takes: at least what it needs for a thousand calls and more.
+func (o options) tail() time.Duration { return min(max(o.duration/4, 2*time.Second), 20*time.Second) }
 
 func defaults() options {
 	return options{duration: 20 * time.Second, rate: 300, concurrency: 600, deadline: 1500 * time.Millisecond, seed: 1}
@@ -47,7 +49,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 			return nil
 		})
 	}
-	define("duration", "of the two runs with failing servers; the overload takes half as long, but from 2s to 20s",
+	define("duration", "of the two runs with failing servers; the overload takes half as long, the tail a quarter, but each from 2s to 20s",
 		"a time from 1s to 10m (default 20s)",
 		durationFlag(&o.duration, time.Second, 10*time.Minute))
 	define("rate", "calls a second, over the three failing servers", "a number from 3 to 3000 (default 300)",
@@ -56,17 +58,17 @@ func parse(args []string, usage io.Writer) (options, error) {
 		numberFlag(&o.concurrency, 1, 10_000))
 	define("deadline", "of each call to them", "a time from 100ms to 10s (default 1.5s)",
 		durationFlag(&o.deadline, 100*time.Millisecond, 10*time.Second))
-	define("seed", "of their faults; the same seed, the same faults", "a number, not negative (default 1)",
+	define("seed", "of their faults, and of the tail; the same seed, the same faults", "a number, not negative (default 1)",
 		func(s string) (ok bool) {
 			seed, err := strconv.ParseUint(s, 10, 64)
 			o.seed = seed
 			return err == nil
 		})
-	define("svg", "the file that the overload is drawn into",
-		"a path in a folder that there is (default overload.svg in a new temporary one)",
+	define("svg", "the folder that overload.svg and tail.svg are drawn into",
+		"a folder that there is (default a new temporary one)",
 		func(s string) bool {
 			o.svg = s
-			folder, err := os.Stat(filepath.Dir(s))
+			folder, err := os.Stat(s)
 			return s != "" && err == nil && folder.IsDir()
 		})
 

@@ -16,8 +16,8 @@ func TestParse(t *testing.T) {
 	}{
 		{"", func(*options) {}, nil},
 		{
-			"-duration 4s -rate 50 -concurrency 9 -deadline 300ms -seed 7 -svg a.svg",
-			func(o *options) { *o = options{4 * time.Second, 50, 9, 300 * time.Millisecond, 7, "a.svg"} },
+			"-duration 4s -rate 50 -concurrency 9 -deadline 300ms -seed 7 -svg testdata",
+			func(o *options) { *o = options{4 * time.Second, 50, 9, 300 * time.Millisecond, 7, "testdata"} },
 			nil,
 		},
 		{"-duration=10m", func(o *options) { o.duration = 10 * time.Minute }, nil},
@@ -27,9 +27,9 @@ func TestParse(t *testing.T) {
 		{"-concurrency 0", nil, []string{`-concurrency "0": want a number from 1 to 10000`}},
 		{"-deadline 1h", nil, []string{`-deadline "1h": want a time from 100ms to 10s`}},
 		{"-seed -1", nil, []string{`-seed "-1": want a number, not negative`}},
-		{"-svg=", nil, []string{`-svg "": want a path in a folder that there is`}},
-		{"-svg none/a.svg", nil, []string{`-svg "none/a.svg": want a path in a folder that there is`}},
-		{"-svg main.go/a.svg", nil, []string{`-svg "main.go/a.svg": want a path in a folder that there is`}},
+		{"-svg=", nil, []string{`-svg "": want a folder that there is`}},
+		{"-svg none", nil, []string{`-svg "none": want a folder that there is`}},
+		{"-svg main.go", nil, []string{`-svg "main.go": want a folder that there is`}},
 		{"-rate", nil, []string{"flag needs an argument: -rate"}},
 		{"fast", nil, []string{`["fast"]: want flags only`}},
 		{"---rate", nil, []string{"bad flag syntax: ---rate"}},
@@ -80,16 +80,17 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestRushTime: half as long as the runs with failing servers, within bounds.
-func TestRushTime(t *testing.T) {
-	for duration, want := range map[time.Duration]time.Duration{
-		time.Second:      2 * time.Second,
-		4 * time.Second:  2 * time.Second,
-		5 * time.Second:  2500 * time.Millisecond,
-		20 * time.Second: 10 * time.Second,
-		10 * time.Minute: 20 * time.Second,
+// TestTimes: the overload takes half as long as the runs with failing servers, and the tail a quarter, within bounds.
+func TestTimes(t *testing.T) {
+	for duration, want := range map[time.Duration][2]time.Duration{
+		time.Second:      {2 * time.Second, 2 * time.Second},
+		4 * time.Second:  {2 * time.Second, 2 * time.Second},
+		5 * time.Second:  {2500 * time.Millisecond, 2 * time.Second},
+		20 * time.Second: {10 * time.Second, 5 * time.Second},
+		10 * time.Minute: {20 * time.Second, 20 * time.Second},
 	} {
-		if got := (options{duration: duration}).rush(); got != want {
+		o := options{duration: duration}
+		if got := [2]time.Duration{o.rush(), o.tail()}; got != want {
 			t.Errorf("%v beside %v, want %v", got, duration, want)
 		}
 	}

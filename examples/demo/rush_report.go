@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/internal/chart"
@@ -25,9 +23,9 @@ most %s, and answers 503 to the rest.
 		patience, workers, queue, maxWait)
 }
 
-// drawRush draws goodput over time, on w and into a file. A run that was not made, or was too short for a line, is not
+// drawRush draws goodput over time, on w and as a picture. A run that was not made, or was too short for a line, is not
 // drawn.
-func drawRush(w io.Writer, svg string, c course, bare, held *served) error {
+func drawRush(w io.Writer, p *pictures, c course, bare, held *served) error {
 	lines := chart.Lines{
 		Title:  fmt.Sprintf("A server that can do %d requests a second, asked for %d", capacity, c[overload].rate),
 		XLabel: "seconds",
@@ -44,6 +42,11 @@ func drawRush(w io.Writer, svg string, c course, bare, held *served) error {
 	if held != nil && len(held.line) > 1 {
 		lines.Series = append(lines.Series, held.series("with the bulkhead"))
 	}
+	return drawBoth(w, p, "overload.svg", lines)
+}
+
+// drawBoth draws a chart on w and as a picture.
+func drawBoth(w io.Writer, p *pictures, name string, lines chart.Lines) error {
 	if len(lines.Series) == 0 {
 		fmt.Fprintln(w, "Too short for a chart.")
 		return nil
@@ -51,32 +54,12 @@ func drawRush(w io.Writer, svg string, c course, bare, held *served) error {
 	if err := lines.Terminal(w, 80); err != nil {
 		return err
 	}
-	path, err := writeSVG(svg, lines)
+	path, err := p.draw(name, lines)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nThe same as a picture: %s\n\n", path)
 	return nil
-}
-
-// writeSVG writes to the path, or if it is empty to a new temporary directory, and returns where it is.
-func writeSVG(path string, lines chart.Lines) (string, error) {
-	if path == "" {
-		dir, err := os.MkdirTemp("", "holdfast-demo-")
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(dir, "overload.svg")
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return "", err
-	}
-	if err := lines.SVG(file); err != nil {
-		file.Close()
-		return "", err
-	}
-	return path, file.Close()
 }
 
 // rushTable sets both runs side by side. A run that was not made is nil.

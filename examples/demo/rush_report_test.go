@@ -57,19 +57,15 @@ func TestRushReport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			svg := filepath.Join(t.TempDir(), "overload.svg")
-			if err := drawRush(&out, svg, c, runs[0], runs[1]); err != nil {
+			folder := t.TempDir()
+			if err := drawRush(&out, &pictures{folder}, c, runs[0], runs[1]); err != nil {
 				t.Fatal(err)
 			}
 			rushTable(&out, c, runs[0], runs[1])
 			concludeRush(&out, c, runs[0], runs[1])
-			got := strings.ReplaceAll(out.String(), svg, "overload.svg")
+			got := strings.ReplaceAll(out.String(), filepath.Join(folder, "overload.svg"), "overload.svg")
 			golden(t, "testdata/rush_"+name+".txt", got)
-			for line := range strings.Lines(got) {
-				if n := len([]rune(line)); n > 81 {
-					t.Errorf("%d columns: %s", n-1, line)
-				}
-			}
+			narrow(t, got)
 		})
 	}
 }
@@ -78,32 +74,6 @@ func TestRushStory(t *testing.T) {
 	var out strings.Builder
 	tellRush(&out, courseOf(5*time.Second))
 	golden(t, "testdata/rush_story.txt", out.String())
-}
-
-// TestWriteSVG: a path that is not to be had is an error, and without one it is a new file.
-func TestWriteSVG(t *testing.T) {
-	c := courseOf(time.Second)
-	r := rushed(c, c.calls(), 0, 0, func(int, int) (ending, time.Duration) { return succeeded, 0 })
-	if err := drawRush(t.Output(), t.TempDir(), c, r, nil); err == nil {
-		t.Error("a folder was written to as if it were a file")
-	}
-	t.Setenv("TMPDIR", t.TempDir()) // on Windows it is TMP
-	t.Setenv("TMP", t.TempDir())
-	var out strings.Builder
-	for range 2 {
-		if err := drawRush(&out, "", c, r, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var paths []string
-	for line := range strings.Lines(out.String()) {
-		if path, ok := strings.CutPrefix(line, "The same as a picture: "); ok {
-			paths = append(paths, path)
-		}
-	}
-	if len(paths) != 2 || paths[0] == paths[1] {
-		t.Errorf("want two files: %q", paths)
-	}
 }
 
 func TestWrap(t *testing.T) {

@@ -64,8 +64,7 @@ func TestRushInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		out := &interrupter{at: at, cancel: cancel}
 		o := short()
-		o.svg = t.TempDir() + "/overload.svg"
-		if err := showRush(ctx, out, o, progress{out: out}); err != nil {
+		if err := showRush(ctx, out, o, progress{out: out}, &pictures{t.TempDir()}); err != nil {
 			t.Fatal(err)
 		}
 		cancel()

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -24,10 +21,8 @@ type server struct {
 	worked  atomic.Int64  // requests that got a worker
 	waiting atomic.Int64  // requests that wait for one
 
-	addr    string
-	http    *http.Server
+	*site
 	stopped chan struct{} // closed: requests that wait give up
-	ended   chan error    // gets one value: how Serve ended
 }
 
 // guard is what stands before a server's own handler.
@@ -41,7 +36,6 @@ func startServer(g guard) (*server, error) {
 	s := &server{
 		workers: make(chan struct{}, workers),
 		stopped: make(chan struct{}),
-		ended:   make(chan error, 1),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", s.serve)
@@ -49,17 +43,9 @@ func startServer(g guard) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	s.addr = listener.Addr().String()
-	s.http = &http.Server{Handler: handler}
-	go func() { s.ended <- s.http.Serve(listener) }()
-	return s, nil
+	s.site, err = openSite(handler)
+	return s, err
 }
-
-func (s *server) url() string { return "http://" + s.addr + "/" }
 
 // serve waits for a worker, works and answers.
 func (s *server) serve(w http.ResponseWriter, _ *http.Request) {
@@ -80,13 +66,5 @@ func (s *server) serve(w http.ResponseWriter, _ *http.Request) {
 // end stops the server: who waits for a worker gives up, and what the workers have in hand is done.
 func (s *server) end() error {
 	close(s.stopped)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close() // a connection that never sent anything would have to be waited for longer
-	}
-	if err := <-s.ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return s.site.end()
 }
