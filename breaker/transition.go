@@ -88,7 +88,7 @@ func (b *Breaker) enterLocked(next *generation, why error) {
 	if next.state == Open {
 		e.Until = b.set.wall(next.opening.until)
 	}
-	b.events.queue = append(b.events.queue, e)
+	b.events.Put(e)
 }
 
 // retireLocked takes over what a generation that is no longer the breaker's has counted. Who adds to it later, having
