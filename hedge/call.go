@@ -38,11 +38,15 @@ func do[T any](ctx context.Context, p *Policy, at *pace, fn func(context.Context
 func (c *call[T]) run(a *runner) {
 	var v T
 	var err error
-	inHand, over := false, false
+	inHand, kept, over := false, false, false
 	defer func() {
 		if !over {
 			c.aborted(a, recover()) // nil: runtime.Goexit
 		}
+		if kept {
+			return
+		}
+		defer a.own.CancelCause(lost)
 		if inHand { // last of all: it may take its time, and others wait for what came before
 			c.drop(v, err)
 		}
@@ -50,7 +54,7 @@ func (c *call[T]) run(a *runner) {
 	v, err = c.fn(a.ctx)
 	inHand = true
 	again := err != nil && c.wantsAnother(err)
-	inHand = c.settle(a, v, err, again)
+	kept = !c.settle(a, v, err, again)
 	c.goOn(a, c)
 	over = true
 }
@@ -71,10 +75,16 @@ func (c *call[T]) settle(a *runner, v T, err error, again bool) (lost bool) {
 	if verdict == kept && err == nil {
 		c.decided()
 		if hadOne {
-			c.drop(before, firstErr)
+			c.dropFirst(before, firstErr)
 		}
 	}
 	return verdict != kept
+}
+
+// dropFirst is drop for the value of the first attempt, which was kept when it had failed.
+func (c *call[T]) dropFirst(v T, err error) {
+	defer c.first.own.CancelCause(lost)
+	c.drop(v, err)
 }
 
 // drop hands a value that nobody gets to discard. A panic of discard's has no caller left to reach: it is logged.
@@ -103,8 +113,12 @@ func (c *call[T]) result() (v T, err error) {
 	case failed:
 		return value, err
 	}
-	if firstErr != nil && c.discard != nil { // the first attempt had failed, and that was not the end
-		go c.drop(value, firstErr) // the caller waits for nobody
+	switch { // the first attempt had failed, and that was not the end
+	case firstErr == nil:
+	case c.discard == nil:
+		c.dropFirst(value, firstErr)
+	default:
+		go c.dropFirst(value, firstErr) // the caller waits for nobody
 	}
 	switch {
 	case state == left:

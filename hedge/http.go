@@ -1,11 +1,8 @@
 package hedge
 
 import (
-	"context"
 	"net/http"
-	"time"
 
-	"github.com/holdfast-go/holdfast/internal/attempt"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
@@ -14,14 +11,17 @@ import (
 //
 // What is hedged: GET, HEAD, OPTIONS, TRACE and what has an Idempotency-Key (Config.HedgeRequest decides otherwise), if it
 // has no body or one that GetBody makes anew, each reading by itself (one that seeks in a shared file does not); nothing that
-// asks for a connection (an upgrade, CONNECT). The rest goes through untouched.
+// has trailers, which are one map for all attempts, or asks for a connection (an upgrade, CONNECT). The rest goes through
+// untouched.
 //
 // What comes back: the first good response. Statuses that a retry would repeat (408, 425, 429, 500, 502, 503, 504) are
 // failures: they never beat an attempt under way, and start the next one at once. If all fail, the first attempt's
-// response, or its error. Responses that lost are drained within a bound and closed. The request is not modified;
-// each attempt has a header and a body of its own.
+// response, or its error. Responses that lost are drained within a bound and closed. The request is not modified, and is
+// the caller's again once the response's body is closed, though a loser may still be ending; each attempt has a header and
+// a body of its own. The hooks of an httptrace.ClientTrace are called for each attempt, which may be at once.
 //
-// Attempts of one host may share an HTTP/2 connection, and then what holds it up too.
+// Attempts of one host may share an HTTP/2 connection, and then what holds it up too. Over HTTP/1 a request that is
+// cancelled costs its connection.
 func Transport(p *Policy, next http.RoundTripper) http.RoundTripper {
 	return &transport{p, httpx.Next(next)}
 }
@@ -42,13 +42,21 @@ func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) 
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.policy
-	if p == nil || httpx.IsUpgrade(req) || !httpx.Replayable(req) || !p.cfg.HedgeRequest(req) {
+	if p == nil {
 		return t.next.RoundTrip(req)
 	}
-	if req.Context().Err() != nil {
-		httpx.CloseBody(req)
+	var x *exchange
+	handedOn := false
+	defer func() {
+		if !handedOn && (x == nil || !x.begun) { // no attempt was made, or a callback panicked before
+			httpx.CloseBody(req)
+		}
+	}()
+	if !p.mayHedge(req) {
+		handedOn = true
+		return t.next.RoundTrip(req)
 	}
-	x := &exchange{req: req, next: t.next, faithful: httpx.Faithful(t.next)}
+	x = newExchange(req, t.next)
 	resp, err := do(req.Context(), p, p.paceFor(req), x.send, httpx.Discard, x)
 	if resp == nil {
 		return nil, err
@@ -57,38 +65,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// exchange is a call in a Transport.
-type exchange struct {
-	req      *http.Request
-	next     http.RoundTripper
-	faithful bool
-	body     *httpx.Body // of the first attempt, if it is watched
-}
-
-// send makes one attempt. A response that may be a failure comes with a StatusError for HedgeIf to judge.
-func (x *exchange) send(ctx context.Context) (*http.Response, error) {
-	req, err := x.request(ctx)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := httpx.RoundTrip(x.next, req)
-	if err != nil || !httpx.Retryable(resp.StatusCode) {
-		return resp, err
-	}
-	return resp, httpx.NewStatusError(resp, time.Now())
-}
-
-// request is that of the attempt of ctx. The first has the caller's body, and its header unless somebody below might
-// write there while the next attempt copies it.
-func (x *exchange) request(ctx context.Context) (*http.Request, error) {
-	if attempt.From(ctx) > attempt.From(x.req.Context()) {
-		return httpx.Resend(ctx, x.req, nil)
-	}
-	req := x.req.WithContext(ctx)
-	if !x.faithful {
-		req.Header = x.req.Header.Clone()
-	}
-	return req, nil
+// mayHedge reports whether the request may be sent twice at once.
+func (p *Policy) mayHedge(req *http.Request) bool {
+	return !httpx.IsUpgrade(req) && httpx.Replayable(req) && len(req.Trailer) == 0 && p.cfg.HedgeRequest(req)
 }
 
 // hedgeRequest is the default of Config.HedgeRequest.
@@ -96,7 +75,8 @@ func hedgeRequest(req *http.Request) bool {
 	switch req.Method {
 	case http.MethodPut, http.MethodDelete: // once and again is as once, but not beside another writer
 		_, keyed := req.Header["Idempotency-Key"]
-		return keyed
+		_, keyedX := req.Header["X-Idempotency-Key"]
+		return keyed || keyedX
 	}
 	return httpx.Idempotent(req)
 }

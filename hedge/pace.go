@@ -84,5 +84,9 @@ func (p *Policy) paceFor(req *http.Request) *pace {
 	if p.pace.seen == nil {
 		return p.pace
 	}
-	return p.hosts.Get(host{httpx.HostKey(req.URL), req.Method})
+	method := req.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	return p.hosts.Get(host{httpx.HostKey(req.URL), method})
 }

@@ -114,6 +114,9 @@ func (r *race) start(a *runner, by starter) {
 		a.tel.End(telemetry.Lost, nil)
 		return
 	}
+	if r.exchange != nil && a == &r.first {
+		r.begun = true
+	}
 	go by.run(a)
 }
 
@@ -129,7 +132,7 @@ func (r *race) hedge(by starter) {
 // admit returns another attempt if there may be one. Should the Budget panic, that ends the race, and what is reserved is
 // of no account.
 func (r *race) admit() *runner {
-	if r.ctx.Err() != nil { // the caller is about to go
+	if r.ctx.Err() != nil || r.pointless() { // the caller is about to go
 		return nil
 	}
 	again, room := r.reserve()
@@ -311,7 +314,7 @@ func (r *race) allFailedLocked() bool {
 
 // wantsAnother asks HedgeIf, unless it is clear that there will be none.
 func (r *race) wantsAnother(err error) bool {
-	if r.ctx.Err() != nil || r.exchange != nil && r.exchange.body.Caused(err) {
+	if r.ctx.Err() != nil || r.pointless() {
 		return false
 	}
 	return r.room() && r.p.cfg.HedgeIf(err)
@@ -384,18 +387,16 @@ func (r *race) decided() {
 	close(r.over)
 }
 
-// letGoLocked ends what an attempt holds, unless its value is the caller's.
+// letGoLocked ends what an attempt holds, unless its value is the caller's. One that has failed was heard of: its context
+// ends when its value has been discarded, as who drains a body first keeps a connection that would be lost.
 func (r *race) letGoLocked(a *runner) {
 	switch {
 	case a.own == nil: // it never started
-		return
 	case a == r.winner, r.state == failed && a == &r.first:
 		a.own.Release()
-		return
-	}
-	a.own.CancelCause(lost)
-	if !a.ended {
+	case !a.ended:
 		a.ended = true
+		a.own.CancelCause(lost)
 		r.spoken(a, telemetry.Lost)
 	}
 }
