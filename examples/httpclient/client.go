@@ -15,6 +15,9 @@ import (
 
 // newClient is the stack: a retry outside, so that it meets the refusals and does not repeat them; a breaker for each
 // host inside, so that it sees every attempt.
+//
+// Where answers are slow now and then, rather than missing, a hedge.Transport goes between the two: it sends a GET again
+// beside one that takes longer than most, and does not wait until that is given up.
 func newClient() (*http.Client, error) {
 	// The default budget: 20 retries at first, and then one for eight successes.
 	budget, err := retry.NewBudget(retry.BudgetConfig{})
