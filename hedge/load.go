@@ -5,10 +5,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/stripe"
 )
 
-// load keeps hedges at a share of the calls. Each call brings in its share of a hedge; unspent, ten are kept at most, so
-// that a quiet hour does not pay for a storm. The first calls of all have a few for nothing.
+// load keeps hedges at a share of the calls. Each call brings in its share of a hedge. Ten are kept at most, and what the
+// calls of about the last moment have brought in: so those that begin at once, a thousand reads say, have their share although
+// the slow ones of them all ask at the same instant, and yet a quiet hour does not pay for a storm. The first calls of all have
+// a few for nothing.
 //
 // That alone would hedge whoever comes first, not the slowest. So where more hedges are wanted than there may be, delays
 // are stretched until it is as many as there may be; with each call they shrink again, so that the stretch does not outlast
@@ -17,23 +21,47 @@ import (
 type load struct {
 	share float64 // below zero: no bound
 
+	stretch atomic.Uint64 // the bits of a float64; 0: 1
+	next    atomic.Int64  // when the moment is over
+
 	mu       sync.Mutex
 	credit   float64
-	calls    uint64  // that have been credited
-	wanted   float64 // hedges for each call, of late
-	wantedAt uint64  // the number of calls when one was last wanted
-
-	stretch atomic.Uint64 // the bits of a float64; 0: 1
+	calls    uint64    // that have been credited
+	marks    [2]uint64 // the number of calls at the start of the moment, and of the one before
+	wanted   float64   // hedges for each call, of late
+	wantedAt uint64    // the number of calls when one was last wanted
+	scaled   uint64    // the number of calls that the stretch has shrunk for
 }
 
 const (
 	mostCredit  = 10
 	firstCredit = 5
+	moment      = 100 * time.Millisecond
 	mostStretch = 10
 	step        = 0.01 // of the stretch, with each hedge that is too many; back again with each that there may be
 	memory      = 50   // hedges: how many of the last ones wanted counts
 	tooMany     = 1.5  // times the share: more is a slow-down
 )
+
+// called takes note of a call; calls has counted it. But for once in a moment it only looks at the time.
+func (l *load) called(now time.Duration, calls *stripe.Counter) {
+	if l.share < 0 || now < time.Duration(l.next.Load()) {
+		return
+	}
+	n := calls.Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := time.Duration(l.next.Load())
+	if now < next { // another call was quicker
+		return
+	}
+	l.marks[1] = l.marks[0]
+	if l.marks[0] = n - 1; now >= next+moment { // nobody called in the moment before
+		l.marks[1] = l.marks[0]
+	}
+	l.shrink(n)
+	l.next.Store(int64(now + moment))
+}
 
 // allow takes a hedge from the credit, if it is there. calls is how many there were since the start; again, that it was asked
 // for before.
@@ -51,7 +79,8 @@ func (l *load) allow(calls uint64, again bool) bool {
 	if !again {
 		l.want(calls)
 	}
-	l.credit = min(l.credit+fresh*l.share*l.restraint(), mostCredit)
+	lately := float64(l.calls - min(l.marks[1], l.calls))
+	l.credit = min(l.credit+fresh*l.share*l.restraint(), max(mostCredit, lately*l.share))
 	if l.credit < 1 {
 		return false
 	}
@@ -73,30 +102,33 @@ func (l *load) want(calls uint64) {
 	}
 	gap += (since - gap) / memory
 	l.wanted = 1 / max(gap, 1.0/16)
+	l.shrink(calls)
 	if l.wanted > l.share {
 		l.scale(1 + step)
 	}
 }
 
-// called takes note of a call. It costs next to nothing while delays are not stretched.
-func (l *load) called() {
-	if l.stretch.Load() != 0 {
-		l.scale(1 - step*min(l.share, 1))
+// shrink takes from the stretch what the calls until now take.
+func (l *load) shrink(calls uint64) {
+	if calls <= l.scaled {
+		return
 	}
+	n := float64(calls - l.scaled)
+	l.scaled = calls
+	if l.stretch.Load() == 0 {
+		return
+	}
+	l.scale(math.Pow(1-step*min(l.share, 1), n))
 }
 
 // scale changes the stretch.
 func (l *load) scale(by float64) {
-	for {
-		old := l.stretch.Load()
-		next := uint64(0)
-		if s := factor(old) * by; s > 1 {
-			next = math.Float64bits(min(s, mostStretch))
-		}
-		if l.stretch.CompareAndSwap(old, next) {
-			return
-		}
+	s := factor(l.stretch.Load()) * by
+	if s <= 1 {
+		l.stretch.Store(0)
+		return
 	}
+	l.stretch.Store(math.Float64bits(min(s, mostStretch)))
 }
 
 // restraint is what is left of the share when calls are slow all together.

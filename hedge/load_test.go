@@ -104,6 +104,53 @@ func byTheClock(t *testing.T, p *hedge.Policy, from, to int, interval time.Durat
 	synctest.Wait()
 }
 
+// Calls that begin at once have their share of hedges, although all that are slow want them at the same instant: whatever
+// came before, and however long the delay is. If all of them are slow they have no more than that.
+func TestManyAtOnceHaveTheirShare(t *testing.T) {
+	for _, delay := range []time.Duration{10 * ms, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := hedge.MustNew(hedge.Config{Delay: delay, MaxExtraLoad: 0.05})
+			for round, slow := range []int{40, 40, 1000, 40} {
+				if slow < 1000 { // a slow-down is felt for a while
+					calls(t, p, 0, 1000, constant(ms))
+				}
+				time.Sleep(time.Duration(round) * time.Minute)
+				before := p.Snapshot()
+				for i := range 1000 {
+					takes := ms
+					if i%(1000/slow) == 0 {
+						takes = delay + 10*ms
+					}
+					go func() {
+						f, _ := play(act{after: takes}, act{after: ms})
+						if _, err := hedge.Do(t.Context(), p, f); err != nil {
+							t.Error(err)
+						}
+					}()
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				s := p.Snapshot()
+				made, denied := int(s.Hedges-before.Hedges), int(s.Denied["load"]-before.Denied["load"])
+				if slow < 1000 && (made != slow || denied != 0) || made > 50 {
+					t.Errorf("%v, round %d: of 1000 calls %d are slow: %d hedges, %d denied", delay, round, slow, made, denied)
+				}
+			}
+		})
+	}
+}
+
+// What was not spent does not pay for a storm: ten at most.
+func TestQuietHoursDoNotPay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := hedge.MustNew(hedge.Config{Delay: 10 * ms, MaxExtraLoad: 0.05})
+		byTheClock(t, p, 0, 10_000, ms, constant(ms))
+		if s := calls(t, p, 0, 100, constant(20*ms)); s.Hedges < 5 || s.Hedges > 10+5 {
+			t.Errorf("%d hedges of 100 slow calls", s.Hedges)
+		}
+	})
+}
+
 // Where hedges are wanted no more than they may be, nobody is denied one, but for chance.
 func TestEnoughForTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

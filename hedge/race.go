@@ -79,9 +79,10 @@ func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
 	if p.scope.Active(ctx) {
 		r.ctx, r.tel = p.scope.StartCall(ctx)
 	}
-	p.load.called()
 	r.over = make(chan struct{})
-	r.delay, r.began = at.delay(), p.now()
+	r.began = p.now()
+	p.load.called(r.began, &p.counts.calls)
+	r.delay = at.delay()
 	r.first.number, r.pending = 1, 1
 }
 

@@ -1,0 +1,98 @@
+package hedge_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/hedge"
+)
+
+// TestExperimentE1 is hedged reads of many keys (Dean and Barroso, The Tail at Scale, CACM 2013).
+//
+// The model. A caller reads 1,000 keys at once, and has to wait for the last of them. They are on 100 servers, three
+// replicas each; how long a read takes depends neither on the server nor on the other reads: 1.25 ms + LN(-1.8825, 1.9728), a
+// fit that gives the three published numbers. The published form sends a read again, to another replica, when there
+// was no answer for 10 ms.
+//
+// With holdfast there is one goroutine for each key, and one call of Policy.Run in it: an attempt is a read from one more
+// replica. The caller reads the next thousand 100 ms after it has the last.
+func TestExperimentE1(t *testing.T) {
+	reads, plain := fewer(1_000, 20), fewer(10_000, 200)
+	config := hedge.Config{Delay: 10 * ms, MaxHedges: 2, MaxExtraLoad: 0.05}
+	none, once, twice, holdfast := new(tail), new(tail), new(tail), new(tail)
+	r := newResultTable(
+		fmt.Sprintf("E1: time until all of 1,000 keys are read, %d times, and %d times with holdfast; least and most of %d seeds", plain, reads, experimentSeeds),
+		"", "published", "re-run, no hedge", "re-run, a hedge after 10 ms", "re-run, another after 20 ms", "with holdfast",
+	)
+	overSeeds(func(seed uint64) {
+		none.add(plainE1(seed, plain, 0))
+		once.add(plainE1(seed, plain, 1))
+		twice.add(plainE1(seed, plain, 2))
+	})
+	inBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE1(t, seed, reads, config)) })
+	for _, row := range []struct {
+		name, published string
+		of              func(*tail) string
+	}{
+		{"p99, ms", "-", func(s *tail) string { return s.p99.in("%.1f") }},
+		{"p99.9, ms", "1800 -> 74", func(s *tail) string { return s.p999.in("%.1f") }},
+		{"more reads", "+2 %", func(s *tail) string { return s.extra.in("+%.3f") + " %" }},
+	} {
+		r.row(row.name, row.published, row.of(none), row.of(once), row.of(twice), row.of(holdfast))
+	}
+	if !isReduced() {
+		none.p999.atLeast(t, "no hedge: p99.9", 1500)
+		once.p999.atLeast(t, "one hedge: p99.9", 60)
+	}
+	holdfast.p999.atMost(t, "p99.9", 30)
+	holdfast.extra.atMost(t, "more reads", 2.1)
+	r.print(t, `
+Goal: p99.9 of at most 30 ms, with at most 2.1 % more reads.
+With holdfast: Config{Delay: 10 * time.Millisecond, MaxHedges: 2, MaxExtraLoad: 0.05}.`)
+}
+
+func drawE1(rng *rand.Rand) time.Duration {
+	return time.Duration((1.25 + math.Exp(-1.8825+1.9728*rng.NormFloat64())) * 1e6)
+}
+
+const keysE1 = 1000
+
+func plainE1(seed uint64, reads, hedges int) (took []time.Duration, extra float64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	attempts := 0
+	for range reads {
+		slowest := time.Duration(0)
+		for range keysE1 {
+			d, n := plainly(func() time.Duration { return drawE1(rng) }, 10*ms, hedges)
+			slowest, attempts = max(slowest, d), attempts+n
+		}
+		took = append(took, slowest)
+	}
+	return took, float64(attempts)/float64(reads*keysE1) - 1
+}
+
+func holdfastE1(t *testing.T, seed uint64, reads int, config hedge.Config) (took []time.Duration, extra float64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	p := hedge.MustNew(config)
+	for range reads {
+		start := time.Now()
+		var all sync.WaitGroup
+		for range keysE1 {
+			takes := [3]time.Duration{drawE1(rng), drawE1(rng), drawE1(rng)}
+			all.Go(func() {
+				if err := hedged(t.Context(), p, func(attempt int) time.Duration { return takes[attempt-1] }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		took = append(took, time.Since(start))
+		time.Sleep(100 * ms)
+	}
+	s := p.Snapshot()
+	return took, s.HedgeShare()
+}
