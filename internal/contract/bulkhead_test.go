@@ -90,7 +90,7 @@ func limitedBy(t testing.TB, b *bulkhead.Bulkhead) *limited {
 const bulkheadLabel = "bulkhead orders"
 
 func bulkheadConfig(s contract.Setup, edit func(*bulkhead.Config)) bulkhead.Config {
-	c := bulkhead.Config{Name: "orders", Limit: 1}
+	c := bulkhead.Config{Name: "orders", Limit: max(s.Places, 1)}
 	if s.Wait > 0 {
 		c.Queue, c.MaxWait = 1, s.Wait
 	}
@@ -340,11 +340,11 @@ func bulkheadCallbacks(fresh freshBulkhead, instance func(testing.TB, *limited) 
 	exempt := callback("Exempt", func(c *bulkhead.Config, hook func()) {
 		c.Exempt = func(*http.Request) bool { hook(); return false }
 	})
-	exempt.Before, exempt.Doors = true, []string{"Transport", "Handler", "Handler, by status"}
+	exempt.Before, exempt.Doors = queues, []string{"Transport", "Handler", "Handler, by status"}
 	priority := callback("RequestPriority", func(c *bulkhead.Config, hook func()) {
 		c.RequestPriority = func(*http.Request) bulkhead.Priority { hook(); return bulkhead.Critical }
 	})
-	priority.Before, priority.Doors = true, []string{"Handler", "Handler, by status"}
+	priority.Before, priority.Doors = queues, []string{"Handler", "Handler, by status"}
 
 	judged := new(asked)
 	is := contract.Callback{
@@ -356,6 +356,9 @@ func bulkheadCallbacks(fresh freshBulkhead, instance func(testing.TB, *limited) 
 	}
 	return []contract.Callback{overloaded, early, exempt, priority, is}
 }
+
+// queues reports whether a layer is a bulkhead's.
+func queues(l contract.Layer) bool { return l.Fill != nil }
 
 // asked is an error that runs user code when somebody wants to know what it is.
 type asked struct{ hook func() }

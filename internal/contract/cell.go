@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"slices"
@@ -25,7 +26,8 @@ type Subject struct {
 	t     *testing.T
 	calls atomic.Uint64
 
-	beside uint64 // how many more there are in the books of the layer that has a queue
+	beside uint64           // how many more there are in the books of the layer that has a queue
+	unseen func(Layer) bool // which layers have one less. Nil: none
 }
 
 // errFn is what an fn of the suite fails with.
@@ -84,10 +86,31 @@ func (s *Subject) queueing() int {
 	return slices.IndexFunc(s.Layers, func(l Layer) bool { return l.Fill != nil })
 }
 
+// below is the first layer that is below one that is Apart.
+func (s *Subject) below() int {
+	if i := slices.IndexFunc(s.Layers, func(l Layer) bool { return l.Apart }); i >= 0 {
+		return i + 1
+	}
+	return len(s.Layers)
+}
+
+// apart reports whether any layer is.
+func (s *Subject) apart() bool {
+	return slices.ContainsFunc(s.Layers, func(l Layer) bool { return l.Apart })
+}
+
+// rest waits for what may still be under way below a layer that is Apart.
+func (s *Subject) rest() {
+	for i := s.below(); i < len(s.Layers); i++ {
+		eventually(1000, func() bool { return s.unsettled(i) == "" })
+	}
+}
+
 // Passes checks that a call goes through: nothing is wedged, no lock is held, no place is lost. It calls from another
 // goroutine, because whoever holds a lock may well not notice.
 func (s *Subject) Passes() {
 	s.t.Helper()
+	s.rest()
 	type result struct {
 		v   int
 		err error
@@ -107,36 +130,65 @@ func succeed(context.Context) (int, error) { return 7, nil }
 // Settled checks what holds whenever no call is under way: the books balance, all places are back, all bodies closed.
 func (s *Subject) Settled() {
 	s.t.Helper()
-	for i, l := range s.Layers {
-		entered := s.calls.Load()
-		if i > 0 {
-			entered = l.Entered()
-		}
-		if l.Fill != nil {
-			entered += s.beside
-		}
-		if b := l.Books(); b.Calls() != entered {
-			s.t.Errorf("%s: %d calls, but the books have %d: %+v", l.Label, entered, b.Calls(), b)
-		}
-		if l.Places != nil && l.Places() != 0 {
-			s.t.Errorf("%s: %d places are out, and no call is under way", l.Label, l.Places())
-		}
-		if l.Queued != nil && l.Queued() != 0 {
-			s.t.Errorf("%s: %d calls wait, and none is under way", l.Label, l.Queued())
+	s.rest()
+	for i := range s.Layers {
+		if fault := s.unsettled(i); fault != "" {
+			s.t.Error(fault)
 		}
 	}
-	if s.Door.Open != nil && s.Door.Open() != 0 {
+	if s.Door.Open == nil {
+		return
+	}
+	if s.apart() {
+		eventually(1000, func() bool { return s.Door.Open() == 0 })
+	}
+	if s.Door.Open() != 0 {
 		s.t.Errorf("%d bodies were opened and not closed", s.Door.Open())
 	}
+}
+
+// unsettled says what of layer i is not as it is when no call is under way.
+func (s *Subject) unsettled(i int) string {
+	l, entered := s.Layers[i], s.calls.Load()
+	if i > 0 {
+		entered = l.Entered()
+	}
+	if l.Fill != nil {
+		entered += s.beside
+	}
+	if s.unseen != nil && s.unseen(l) {
+		entered--
+	}
+	switch b := l.Books(); {
+	case b.Calls() != entered:
+		return fmt.Sprintf("%s: %d calls, but the books have %d: %+v", l.Label, entered, b.Calls(), b)
+	case l.Places != nil && l.Places() != 0:
+		return fmt.Sprintf("%s: %d places are out, and no call is under way", l.Label, l.Places())
+	case l.Queued != nil && l.Queued() != 0:
+		return fmt.Sprintf("%s: %d calls wait, and none is under way", l.Label, l.Queued())
+	}
+	return ""
 }
 
 // WantBooks checks the books of every layer.
 func (s *Subject) WantBooks(want Books) {
 	s.t.Helper()
+	s.rest()
 	for _, l := range s.Layers {
 		if got := l.Books(); got != want {
 			s.t.Errorf("%s: books are %+v, want %+v", l.Label, got, want)
 		}
+	}
+}
+
+// wantTokens checks what is in all budgets, again once what is below has settled.
+func (s *Subject) wantTokens(want float64) {
+	s.t.Helper()
+	if s.apart() {
+		eventually(1000, func() bool { return s.tokens() == want })
+	}
+	if got := s.tokens(); got != want {
+		s.t.Errorf("the budget has %v tokens, want %v: it has had them before, and no retry was made", got, want)
 	}
 }
 
@@ -150,9 +202,9 @@ func (s *Subject) tokens() (sum float64) {
 	return sum
 }
 
-// failure is an error for fn to fail with n times over, each time another one: through an HTTP door a response, since
+// Failure is an error for fn to fail with n times over, each time another one: through an HTTP door a response, since
 // a RoundTripper that returns an error has no value beside it.
-func (d *Door) failure(n int) error {
+func (d *Door) Failure(n int) error {
 	if d.HTTP {
 		return []Status{http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout}[n%3]
 	}

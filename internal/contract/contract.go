@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 )
@@ -41,6 +42,10 @@ type Policy struct {
 	Full     error
 	Hopeless func(error) bool
 
+	// Carried is what a panic reaches the caller as that comes from a goroutine of a layer that is Apart: the value and
+	// the stack of that goroutine. Nil: no layer is.
+	Carried func(recovered any) (value any, stack string, ok bool)
+
 	// Differs are the rows that are different in all doors. Those of one door are in the [Door], and go before these.
 	Differs map[Row]Difference
 }
@@ -62,6 +67,9 @@ type Setup struct {
 	// OnePlace leaves one place: a breaker is half-open and admits one probe, a bulkhead has one place. The call that
 	// takes it has to give it back.
 	OnePlace bool
+
+	// Places is how many calls a policy that limits them lets run at once. 0: one.
+	Places int
 
 	// Busy is for many calls at once, that fail often: nothing may be configured away, a breaker opens and recovers
 	// within milliseconds.
@@ -131,6 +139,11 @@ type Layer struct {
 	// the suite counts those itself.
 	Entered func() uint64
 
+	// Apart says that the layer runs what is below it in goroutines of their own, which it waits for no longer than the
+	// caller's context lasts. So what is below is settled a moment after a call has returned; and what happens below once
+	// that context has ended may be in no error.
+	Apart bool
+
 	Places func() int     // permits and probes that are out. Nil: the policy has none
 	Tokens func() float64 // in its budget. Nil: the policy has none
 	Queued func() int     // calls that wait. Nil: none ever does
@@ -169,9 +182,9 @@ type Callback struct {
 	// Doors are where it can happen. Nil: in all.
 	Doors []string
 
-	// Before says that the layer that has the queue runs it before a call is one of its calls: if it goes wrong there, it
+	// Before, if not nil, says of which layer this is run before a call is one of its calls: if it goes wrong there, it
 	// is in no book of that layer.
-	Before bool
+	Before func(Layer) bool
 }
 
 // Queue is something that calls wait for, in the order of their coming or in another: a place, their turn.
@@ -202,6 +215,13 @@ func Run(t *testing.T, p Policy) {
 			}
 		})
 	}
+}
+
+// AsRow is for a cell that is different in what the suite is told of the policy, and for the rest as its row.
+func AsRow(t *testing.T, c *Cell) {
+	t.Helper()
+	i := slices.IndexFunc(rows, func(r row) bool { return r.name == c.row })
+	rows[i].check(t, c)
 }
 
 func (r *row) run(t *testing.T, c *Cell) {

@@ -16,8 +16,8 @@ import (
 
 var errLost = errors.New("another attempt was faster")
 
-// hedged runs two copies of fn at once and returns the first result; the other's context is cancelled.
-func hedged(ctx context.Context, fn func(context.Context, int) (int, error)) (int, error) {
+// bothAtOnce runs two copies of fn at once and returns the first result; the other's context is cancelled.
+func bothAtOnce(ctx context.Context, fn func(context.Context, int) (int, error)) (int, error) {
 	type result struct {
 		v   int
 		err error
@@ -64,9 +64,9 @@ func TestLostHedges(t *testing.T) {
 				var v int
 				var err error
 				if inside {
-					v, err = stack(t.Context(), func(ctx context.Context) (int, error) { return hedged(ctx, quickAndSlow) })
+					v, err = stack(t.Context(), func(ctx context.Context) (int, error) { return bothAtOnce(ctx, quickAndSlow) })
 				} else {
-					v, err = hedged(t.Context(), func(ctx context.Context, copied int) (int, error) {
+					v, err = bothAtOnce(t.Context(), func(ctx context.Context, copied int) (int, error) {
 						return stack(ctx, func(ctx context.Context) (int, error) { return quickAndSlow(ctx, copied) })
 					})
 				}
@@ -116,7 +116,7 @@ func TestLostHedgesInQueues(t *testing.T) {
 				start := time.Now()
 				const calls = 100
 				for range calls {
-					v, err := hedged(t.Context(), func(ctx context.Context, copied int) (int, error) {
+					v, err := bothAtOnce(t.Context(), func(ctx context.Context, copied int) (int, error) {
 						if copied == 0 { // it has found another way
 							return quickAndSlow(ctx, copied)
 						}

@@ -25,13 +25,18 @@ func CancelledWith(t *testing.T, c *Cell, name string, why func(context.Context)
 	s := c.Fresh(t, Setup{OnePlace: true})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var last error
-	ran := 0
+	ran, returned := 0, make(chan struct{}, 100)
 	_, err := s.Call(ctx, func(ctx context.Context) (int, error) {
+		defer func() { returned <- struct{}{} }()
 		ran++
 		cancel(errCause)
 		last = why(ctx)
 		return 0, last
 	})
+	<-returned
+	if s.apart() { // it need not have waited for that
+		last = errCause
+	}
 	if ran != 1 || !errors.Is(err, last) {
 		t.Errorf("%s: fn ran %d times, and the error is %v; want once, and %v", name, ran, err, last)
 	}

@@ -14,6 +14,20 @@ import (
 
 // httpLastResponse: a response is no error, and comes with its body unread, though every attempt failed.
 func httpLastResponse(t *testing.T, c *Cell, srv *server) {
+	httpResponse(t, c, srv, func(attempts int) int { return attempts })
+}
+
+// FirstResponse is the row HTTPLastResponse of a policy whose attempts, three of them, run beside each other: the response is
+// that to the first.
+func FirstResponse(t *testing.T, c *Cell) {
+	overHTTP(func(t *testing.T, c *Cell, srv *server) {
+		httpResponse(t, c, srv, func(attempts int) int { return attempts - 2 })
+	})(t, c)
+}
+
+// httpResponse makes a call whose attempts all fail. which says of how many attempts which one's response comes back.
+func httpResponse(t *testing.T, c *Cell, srv *server, which func(attempts int) int) {
+	t.Helper()
 	s := c.Fresh(t, Setup{})
 	var ran atomic.Int64
 	srv.handle(func(w http.ResponseWriter, r *http.Request) {
@@ -25,8 +39,8 @@ func httpLastResponse(t *testing.T, c *Cell, srv *server) {
 		t.Fatal(err)
 	}
 	text, err := io.ReadAll(resp.Body)
-	if want := strconv.Itoa(s.Attempts); resp.StatusCode != http.StatusServiceUnavailable || string(text) != want || err != nil {
-		t.Errorf("got status %d, body %q, %v; want 503 and %q, the last response", resp.StatusCode, text, err, want)
+	if want := strconv.Itoa(which(s.Attempts)); resp.StatusCode != http.StatusServiceUnavailable || string(text) != want || err != nil {
+		t.Errorf("got status %d, body %q, %v; want 503 and %q", resp.StatusCode, text, err, want)
 	}
 	if resp.Request != req {
 		t.Error("the response is not to the caller's request")
@@ -144,7 +158,25 @@ func (p *bodyPath) exchange(t *testing.T, s *Subject, srv *server) {
 // httpConnections: what is dropped is drained, so that a retry finds the connection again. Who reads to the end and
 // closes has one connection for all calls.
 func httpConnections(t *testing.T, c *Cell, srv *server) {
-	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
+	wantConnections(t, c, srv, Setup{AttemptTimeout: time.Hour}, 1)
+}
+
+// ConnectionEach is the row HTTPConnections of a policy that keeps the response of a failed attempt until another attempt
+// has succeeded: that needs a connection of its own, where there is one exchange at a time on each. Both are used again,
+// unless the time limit of a retry above ends, with the call, the context under which the response that lost is drained.
+func ConnectionEach(t *testing.T, c *Cell) {
+	overHTTP(func(t *testing.T, c *Cell, srv *server) {
+		most := int64(2)
+		if srv.EnableHTTP2 {
+			most = 1
+		}
+		wantConnections(t, c, srv, Setup{}, most)
+	})(t, c)
+}
+
+func wantConnections(t *testing.T, c *Cell, srv *server, setup Setup, want int64) {
+	t.Helper()
+	s := c.Fresh(t, setup)
 	var n atomic.Int64
 	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusOK
@@ -161,9 +193,10 @@ func httpConnections(t *testing.T, c *Cell, srv *server) {
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
+		srv.closed(t, "before the next call")
 	}
-	if got := srv.dialed.Load(); got != 1 {
-		t.Errorf("%d requests, one after another, took %d connections, want 1", n.Load(), got)
+	if got := srv.dialed.Load(); got != want {
+		t.Errorf("%d requests, one after another, took %d connections, want %d", n.Load(), got, want)
 	}
 	srv.closed(t, "at the end")
 	s.Settled()

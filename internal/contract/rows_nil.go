@@ -24,7 +24,7 @@ func nilPolicy(t *testing.T, c *Cell) {
 		if v != 7 || err != nil {
 			t.Errorf("a success: got %d, %v, want 7, nil", v, err)
 		}
-		want := d.failure(1)
+		want := d.Failure(1)
 		if v, err = d.Call(ctx, func(context.Context) (int, error) { return 5, want }); v != 5 || err != want {
 			t.Errorf("a failure: got %d, %v, want 5, %v", v, err, want)
 		}

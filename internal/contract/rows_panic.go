@@ -14,7 +14,7 @@ import (
 func panics(t *testing.T, c *Cell) {
 	abortedCall(t, c, func(s *Subject, fn Func) {
 		value := new(int) // a pointer: only the very same value compares equal
-		got, stack := recovered(func() {
+		got, stack := c.recovered(func() {
 			_, _ = s.Call(t.Context(), func(ctx context.Context) (int, error) {
 				if v, err := fn(ctx); err != nil {
 					return v, err
@@ -44,6 +44,17 @@ func recovered(f func()) (value any, stack string) {
 	}()
 	f()
 	return nil, ""
+}
+
+// recovered is what f panics with, wherever it does.
+func (c *Cell) recovered(f func()) (value any, stack string) {
+	value, stack = recovered(f)
+	if c.Policy.Carried != nil {
+		if inner, where, ok := c.Policy.Carried(value); ok {
+			return inner, where
+		}
+	}
+	return value, stack
 }
 
 // goexits: as a panic.

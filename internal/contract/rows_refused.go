@@ -55,7 +55,5 @@ func wantRefusal(s *Subject, err, want error, above int, tokens float64) {
 			s.t.Errorf("%s: books are %+v, want %+v", l.Label, b, l.Refusal)
 		}
 	}
-	if s.tokens() != tokens {
-		s.t.Errorf("the budget had %v tokens before the call and has %v after it", tokens, s.tokens())
-	}
+	s.wantTokens(tokens)
 }

@@ -12,7 +12,7 @@ func allFail(t *testing.T, c *Cell) {
 	ran, last := 0, error(nil)
 	v, err := s.Call(t.Context(), func(context.Context) (int, error) {
 		ran++
-		last = s.Door.failure(ran)
+		last = s.Door.Failure(ran)
 		return 100 + ran, last
 	})
 	if ran != s.Attempts {

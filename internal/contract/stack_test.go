@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/hedge"
 	"github.com/holdfast-go/holdfast/internal/contract"
 	"github.com/holdfast-go/holdfast/retry"
 )
@@ -35,6 +36,15 @@ var orders = []struct {
 	{layers: []string{"bulkhead", "retry"}, brief: true},
 	{layers: []string{"breaker", "bulkhead"}, brief: true},
 	{layers: []string{"bulkhead", "breaker"}, brief: true},
+
+	{layers: []string{"hedge", "retry", "breaker", "bulkhead"}},
+	{layers: []string{"retry", "hedge", "breaker", "bulkhead"}, brief: true},
+	{layers: []string{"hedge", "retry"}, brief: true},
+	{layers: []string{"retry", "hedge"}, brief: true},
+	{layers: []string{"hedge", "breaker"}, brief: true},
+	{layers: []string{"breaker", "hedge"}, brief: true},
+	{layers: []string{"hedge", "bulkhead"}, brief: true},
+	{layers: []string{"bulkhead", "hedge"}, brief: true},
 }
 
 func TestStacks(t *testing.T) {
@@ -100,6 +110,17 @@ var kinds = map[string]kind{
 			return bulkheadQueues(newBulkhead, func(t testing.TB, b *limited) *contract.Instance { return in(t, bulkheadAsLayer(b)) })
 		},
 	},
+	"hedge": {
+		policy: hedgePolicy(),
+		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
+			return hedgeAsLayer(newHedge(t, s, func(c *hedge.Config) {
+				c.TracerProvider, c.MeterProvider = providers(traced)
+			}))
+		},
+		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
+			return hedgeCallbacks(func(t testing.TB, h *hedged) *contract.Instance { return in(t, hedgeAsLayer(h)) })
+		},
+	},
 }
 
 func retryAsLayer(p *retry.Policy) layer {
@@ -157,6 +178,24 @@ func bulkheadAsLayer(b *limited) layer {
 	}
 }
 
+func hedgeAsLayer(h *hedged) layer {
+	return layer{
+		Instance: hedgeInstance(h),
+		do: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return hedge.Do(ctx, h.Policy, func(ctx context.Context) (int, error) { return next(ctx, fn) })
+			}
+		},
+		wrap: func(next caller) caller { return hedge.Wrap(h.Policy, next) },
+		run: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return outcome(func(run func(context.Context) error) error { return h.Run(ctx, run) },
+					func(ctx context.Context) (int, error) { return next(ctx, fn) })
+			}
+		},
+	}
+}
+
 // stackPolicy is a stack of the kinds in order, the outermost first.
 func stackPolicy(order []string, traced bool) contract.Policy {
 	p := contract.Policy{
@@ -165,6 +204,9 @@ func stackPolicy(order []string, traced bool) contract.Policy {
 		New:     func(t testing.TB, s contract.Setup) *contract.Instance { return stack(layersOf(t, order, s, traced)) },
 		Unmet:   retry.ErrDeadline, Full: bulkhead.ErrFull, Hopeless: hopeless,
 		Differs: differsInAll(order),
+	}
+	if slices.Contains(order, "hedge") {
+		p.Carried = carried
 	}
 	for i, name := range order {
 		// in is the stack with one layer as it is wanted, and the others plain.
@@ -182,6 +224,9 @@ func stackPolicy(order []string, traced bool) contract.Policy {
 }
 
 func layersOf(t testing.TB, order []string, s contract.Setup, traced bool) (layers []layer) {
+	if slices.Contains(order, "hedge") {
+		s.Places = 10 // a response that has failed keeps its place until another attempt has succeeded, or a moment longer
+	}
 	for _, name := range order {
 		layers = append(layers, kinds[name].layer(t, s, traced))
 	}
@@ -204,6 +249,9 @@ func differsInAll(order []string) map[contract.Row]contract.Difference {
 	if _, stateless := differs[contract.Late]; stateless {
 		differs[contract.Late] = contract.Difference{Why: "no layer has a state that moves on", Instead: neverLate}
 	}
+	if slices.Contains(order, "hedge") {
+		hedgeInStack(order, differs)
+	}
 	return differs
 }
 
@@ -212,7 +260,7 @@ func stack(layers []layer) *contract.Instance {
 	in := &contract.Instance{Attempts: 1}
 	do, wrap, run := caller(call), caller(call), caller(call)
 	form := func(next http.RoundTripper) http.RoundTripper { return next }
-	retries := false
+	retries, hedges := false, false
 	for i, l := range slices.Backward(layers) {
 		do, wrap, run = l.do(do), l.wrap(wrap), l.run(run)
 		below := form
@@ -225,11 +273,17 @@ func stack(layers []layer) *contract.Instance {
 			uncounted := form
 			form = func(next http.RoundTripper) http.RoundTripper { return counter{uncounted(next), entered} }
 		}
-		in.Attempts, in.Recovery = max(in.Attempts, l.Attempts), max(in.Recovery, l.Recovery)
+		in.Recovery = max(in.Recovery, l.Recovery)
+		if l.Attempts > 1 && hedges { // a hedge that has failed is repeated
+			in.Attempts *= l.Attempts
+		} else {
+			in.Attempts = max(in.Attempts, l.Attempts)
+		}
+		hedges = hedges || l.Layers[0].Apart
 		if l.State != nil {
 			in.State, in.MoveOn = l.State, l.MoveOn
 		}
-		retries = retries || l.Attempts > 1
+		retries = retries || l.Attempts > 1 && !l.Layers[0].Apart
 	}
 	in.Transport = form
 	transport := contract.TransportDoor(form)
