@@ -176,13 +176,14 @@ func TestTransportBodies(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		sent := make(chan struct{})
+		begun, sent := make(chan struct{}), make(chan struct{})
 		s := serve(pages{
 			1: func(_ http.ResponseWriter, r *http.Request) {
 				r.Body.Read(make([]byte, 10))
+				close(begun)
 				<-sent // and no more until then: the client is kept writing
 			},
-			2: echo,
+			2: func(w http.ResponseWriter, r *http.Request) { <-begun; echo(w, r) },
 		})
 		a := newAccounts()
 		r := request(t, "PUT", s.URL, a.body(long), "Idempotency-Key", "7")

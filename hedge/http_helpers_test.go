@@ -117,6 +117,15 @@ func hangs(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// duel are pages of which the first hangs, and the second comes when that has begun to.
+func duel(second http.HandlerFunc) pages {
+	begun := make(chan struct{}, 1)
+	return pages{
+		1: func(w http.ResponseWriter, r *http.Request) { begun <- struct{}{}; hangs(w, r) },
+		2: func(w http.ResponseWriter, r *http.Request) { <-begun; second(w, r) },
+	}
+}
+
 // after is a page that waits, though not for longer than its client.
 func after(first <-chan struct{}, page http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -185,13 +194,12 @@ func (w *wire) wait(n, many int) {
 	}
 }
 
-// settled waits until all attempts that have begun are over, and checks that there were as many, and that each body was closed
-// once.
+// settled waits until so many attempts are over, and checks that there were no others, and that each body was closed once.
 func (w *wire) settled(t *testing.T, attempts int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for sum(w.over) < len(w.begun) {
+	for sum(w.over) < attempts {
 		w.moved.Wait()
 	}
 	if len(w.begun) != attempts || w.again > 0 {

@@ -25,10 +25,9 @@ var (
 func TestTransportSecondWins(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, serve func(pages) *site) {
 		gone := make(chan struct{})
-		s := serve(pages{
-			1: func(w http.ResponseWriter, r *http.Request) { hangs(w, r); close(gone) },
-			2: says(200, "second"),
-		})
+		s := serve(duel(says(200, "second")))
+		first := s.pages[1]
+		s.pages[1] = func(w http.ResponseWriter, r *http.Request) { first(w, r); close(gone) }
 		p := hedge.MustNew(soon)
 		r := request(t, "GET", s.URL, nil)
 		resp, err := hedge.Transport(p, s.wire).RoundTrip(r)
@@ -306,7 +305,7 @@ func TestTransportHedgeRequest(t *testing.T) {
 // Redirects and cookies are the client's: each request of the chain is a call of its own.
 func TestTransportRedirectsAndCookies(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, serve func(pages) *site) {
-		s := serve(pages{1: hangs, 2: func(w http.ResponseWriter, r *http.Request) {
+		s := serve(duel(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/" {
 				http.SetCookie(w, &http.Cookie{Name: "taste", Value: "sweet"})
 				http.Redirect(w, r, "/there", http.StatusFound)
@@ -318,7 +317,7 @@ func TestTransportRedirectsAndCookies(t *testing.T) {
 				return
 			}
 			io.WriteString(w, cookie.Value)
-		}})
+		}))
 		client := s.client(soon)
 		client.Jar, _ = cookiejar.New(nil)
 		resp, err := client.Get(s.URL)
