@@ -163,7 +163,11 @@ func TestSnapshot(t *testing.T) {
 		_ = recovered(func() { p.Run(t.Context(), func(context.Context) error { panic("x") }) })
 		s := p.Snapshot()
 		s.Denied = map[string]uint64{"budget": s.Denied["budget"], "load": s.Denied["load"], "deadline": s.Denied["deadline"]}
-		want := `{"name":"search","calls":8,"successes":4,"failures":2,"ignored":2,"hedges":7,"wins":2,"denied":{"budget":1,"deadline":0,"load":0}}`
+		if !s.At.Equal(time.Now()) {
+			t.Errorf("at %v, it is %v", s.At, time.Now())
+		}
+		s.At = time.Time{}
+		want := `{"name":"search","calls":8,"successes":4,"failures":2,"ignored":2,"hedges":7,"wins":2,"denied":{"budget":1,"deadline":0,"load":0},"delay":"10ms"}`
 		if data, err := json.Marshal(s); string(data) != want || err != nil {
 			t.Errorf("got %s, %v\nwant %s", data, err, want)
 		}

@@ -244,7 +244,7 @@ func (s script) play(ctx context.Context) (o outcome, fault error) {
 	}
 	o.ends, o.failed = endOf(err, panicked, exited)
 	want := p.Snapshot()
-	books := hedge.Snapshot{Calls: 1, Hedges: uint64(len(o.starts) - 1), Denied: want.Denied, Delay: want.Delay}
+	books := hedge.Snapshot{At: want.At, Calls: 1, Hedges: uint64(len(o.starts) - 1), Denied: want.Denied, Delay: want.Delay}
 	switch o.ends {
 	case "success":
 		books.Successes = 1
