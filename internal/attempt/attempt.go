@@ -6,13 +6,21 @@ import "context"
 
 type key struct{}
 
-// numbered is a context.WithValue without its two allocations for a number.
-type numbered struct {
+// Numbered is a context of an attempt. It is a context.WithValue without its two allocations for a number; who has a place
+// for it uses Init, and needs none at all.
+type Numbered struct {
 	context.Context
 	number int
+	shared *Shared
 }
 
-func (n *numbered) Value(k any) any {
+// Init makes n a context of the attempt with this number. s is what all attempts of its call share; it may be nil.
+func (n *Numbered) Init(ctx context.Context, number int, s *Shared) {
+	n.Context, n.number, n.shared = ctx, number, s
+}
+
+// Value implements context.Context.
+func (n *Numbered) Value(k any) any {
 	if k == (key{}) {
 		return n
 	}
@@ -20,11 +28,13 @@ func (n *numbered) Value(k any) any {
 }
 
 // With returns a context of the attempt with this number.
-func With(ctx context.Context, number int) context.Context { return &numbered{ctx, number} }
+func With(ctx context.Context, number int) context.Context {
+	return &Numbered{Context: ctx, number: number}
+}
 
 // From returns the number of the attempt that ctx belongs to; 1 if nobody has said.
 func From(ctx context.Context) int {
-	if n, ok := ctx.Value(key{}).(*numbered); ok {
+	if n, ok := ctx.Value(key{}).(*Numbered); ok {
 		return n.number
 	}
 	return 1

@@ -19,6 +19,9 @@ const (
 	attemptOutcome  = attribute.Key("holdfast.attempt.outcome")
 	breakerState    = attribute.Key("holdfast.breaker.state")
 	hedgeWinner     = attribute.Key("holdfast.hedge.winner")
+	target          = attribute.Key("holdfast.target")
+	targetState     = attribute.Key("holdfast.target.state")
+	failoverTarget  = attribute.Key("holdfast.failover.target")
 	waitDuration    = attribute.Key("holdfast.bulkhead.wait_duration") // seconds
 	rejectReason    = attribute.Key("holdfast.reject.reason")
 	suppressReason  = attribute.Key("holdfast.suppress.reason")
@@ -40,6 +43,15 @@ func RejectReason(reason string) attribute.KeyValue { return rejectReason.String
 
 // HedgeWinner is the number of the attempt that won a hedged call.
 func HedgeWinner(number int) attribute.KeyValue { return hedgeWinner.Int(number) }
+
+// Target is the name of the target that an attempt went to, or that a metric is about.
+func Target(name string) attribute.KeyValue { return target.String(name) }
+
+// TargetState is a state of a target, in the words of its String method.
+func TargetState(state string) attribute.KeyValue { return targetState.String(state) }
+
+// FailoverTarget is the name of the target that answered a call.
+func FailoverTarget(name string) attribute.KeyValue { return failoverTarget.String(name) }
 
 // Waited is how long a call waited for a place.
 func Waited(d time.Duration) attribute.KeyValue { return waitDuration.Float64(d.Seconds()) }

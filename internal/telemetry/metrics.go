@@ -23,6 +23,7 @@ const (
 	BulkheadQueueUsage                // up-down: calls that wait
 	BulkheadQueueLimit                // up-down: calls that may wait
 	HedgeDelay                        // gauge
+	TargetStatus                      // 0 or 1 for each target and target.state
 	metricCount
 )
 
@@ -48,6 +49,7 @@ var table = [metricCount]struct {
 	BreakerTransitions:  {"holdfast.breaker.transitions", "{transition}", "Changes of state, by the new state.", counter, false},
 	BreakerFailureRatio: {"holdfast.breaker.failure_ratio", "1", "Share of failures in the rolling window.", gauge, false},
 	HedgeDelay:          {"holdfast.hedge.delay", "s", "How long an attempt is waited for before the next one starts.", gauge, false},
+	TargetStatus:        {"holdfast.failover.target.status", "1", "1 for the state the target is in, 0 for the others.", upDownCounter, false},
 	BulkheadUsage:       {"holdfast.bulkhead.usage", "{call}", "Calls that have a place.", upDownCounter, false},
 	BulkheadLimit:       {"holdfast.bulkhead.limit", "{call}", "Calls that may have a place at a time.", upDownCounter, false},
 	BulkheadQueueUsage:  {"holdfast.bulkhead.queue.usage", "{call}", "Calls that wait for a place.", upDownCounter, false},

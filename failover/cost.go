@@ -1,0 +1,75 @@
+package failover
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// cost is what a call has cost of late, in nanoseconds: Finagle's peak-sensitive moving average. A latency above it is taken
+// at once; below it, it falls towards the latencies by the time that has passed. While there are none it falls towards zero,
+// so that a target which was slow once is tried again.
+//
+// It is one word: the cost as a float32, and when it was, in ticks.
+type cost struct{ word atomic.Uint64 }
+
+const (
+	costMemory  = float64(10 * time.Second) // in which all but 1/e is forgotten; Finagle's decayTime
+	costTick    = 16                        // bits: 66 microseconds. 2^32 of them are three days
+	unknownCost = float64(math.MaxInt64)    // as price has it
+	leastCost   = float64(10 * time.Millisecond)
+	mostCost    = float64(time.Minute)
+)
+
+// at is the cost at that time; 0: unknown.
+func (c *cost) at(now int64) float64 {
+	nanos, tick := unpack(c.word.Load())
+	return nanos * faded(now, tick)
+}
+
+// observe takes note of a call that succeeded.
+func (c *cost) observe(now int64, took time.Duration) {
+	for {
+		old := c.word.Load()
+		nanos, tick := unpack(old)
+		next := math.Max(float64(took), 1)
+		if next < nanos {
+			if uint32(now>>costTick) == tick { // too soon to make a difference
+				return
+			}
+			next += (nanos - next) * faded(now, tick)
+		}
+		if c.word.CompareAndSwap(old, pack(next, now)) {
+			return
+		}
+	}
+}
+
+// penalise takes note of one that failed: it has cost more than any that succeeded.
+func (c *cost) penalise(now int64, took time.Duration) {
+	for {
+		old := c.word.Load()
+		nanos, tick := unpack(old)
+		next := max(float64(took), 2*nanos*faded(now, tick), leastCost)
+		if c.word.CompareAndSwap(old, pack(min(next, mostCost), now)) {
+			return
+		}
+	}
+}
+
+func pack(nanos float64, now int64) uint64 {
+	return uint64(math.Float32bits(float32(nanos)))<<32 | uint64(uint32(now>>costTick))
+}
+
+func unpack(word uint64) (nanos float64, tick uint32) {
+	return float64(math.Float32frombits(uint32(word >> 32))), uint32(word)
+}
+
+// faded is what is left of a cost of that tick.
+func faded(now int64, tick uint32) float64 {
+	passed := float64(int32(uint32(now>>costTick)-tick)) * (1 << costTick)
+	if passed < costMemory/256 { // the difference is not worth the time; others' clocks may be a little behind
+		return 1
+	}
+	return math.Exp(-passed / costMemory)
+}

@@ -1,0 +1,161 @@
+package failover
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// mayEjectLocked reports whether one more target may be ejected for what calls came to.
+func (g *core) mayEjectLocked() bool {
+	out := 0
+	for _, s := range g.states {
+		if s.is() != Healthy {
+			out++
+		}
+	}
+	most := int(math.Ceil(g.set.maxEjected*float64(len(g.states)) - 1e-9))
+	return out < max(most, 1)
+}
+
+// ejectLocked leaves a target alone for a while. The caller makes the table anew.
+func (g *core) ejectLocked(t *target, why string, now time.Duration) {
+	if t.is() == Healthy { // each while that it has been well for halves the next
+		for well := now - time.Duration(t.since.Load()); t.ejections > 0 && well >= g.hold(t.ejections); {
+			well -= g.hold(t.ejections)
+			t.ejections--
+		}
+	}
+	t.ejections++
+	t.until = now + g.hold(t.ejections)
+	t.why, t.goods = why, 0
+	t.rampFrom.Store(0)
+	g.changeLocked(t, Ejected, why, now)
+}
+
+// hold is how long the nth ejection lasts.
+func (g *core) hold(n int) time.Duration {
+	d := g.set.ejectFor
+	for range n - 1 {
+		if d >= g.set.maxEjectFor/2 {
+			return g.set.maxEjectFor
+		}
+		d *= 2
+	}
+	return d
+}
+
+// overLocked is for a target whose ejection is over.
+func (g *core) overLocked(t *target, now time.Duration) {
+	if g.set.probe != nil && t.goods >= g.set.goodProbes {
+		g.backLocked(t, "probes are good", now)
+		return
+	}
+	g.changeLocked(t, Probing, "", now)
+}
+
+// backLocked takes a target back.
+func (g *core) backLocked(t *target, why string, now time.Duration) {
+	t.failures.Store(0)
+	t.window.clear()
+	t.rhythm.reset()
+	t.bads = 0
+	if g.set.slowStart > 0 {
+		t.rampFrom.Store(max(int64(now), 1))
+	}
+	g.changeLocked(t, Healthy, why, now)
+}
+
+// changeLocked is the one place where a target's state changes.
+func (g *core) changeLocked(t *target, to State, why string, now time.Duration) {
+	from := t.is()
+	t.condition.Store(uint32(to))
+	t.since.Store(int64(now))
+	e := Event{Name: g.set.name, Target: t.name, From: from, To: to, Why: why, At: g.start.Add(now)}
+	if to == Ejected {
+		e.Until = g.start.Add(t.until)
+	}
+	g.events.Put(e)
+}
+
+// changed does something with a target that may change its state, and then makes the table anew.
+func (g *core) changed(now time.Duration, do func(now time.Duration)) {
+	g.mu.Lock()
+	do(now)
+	if g.events.Len() > 0 {
+		g.rebuildLocked(g.table.Load().all, now)
+	}
+	g.mu.Unlock()
+	g.events.deliver(g)
+}
+
+// wentWell is for a success on a target that is not healthy: of a trial, or because there was no other. A call that had
+// begun before the target was ejected says nothing.
+func (g *core) wentWell(t *target, began time.Duration, trial bool) {
+	if int64(began) < t.since.Load() && !trial {
+		g.counts.late.Add(1)
+		return
+	}
+	g.changed(g.now(), func(now time.Duration) {
+		if t.gone || t.is() == Healthy {
+			return
+		}
+		if g.table.Load().ready == 0 { // better than any other
+			g.backLocked(t, "it is the only one that is well", now)
+			t.rampFrom.Store(0)
+			return
+		}
+		if !trial || t.is() != Probing {
+			return
+		}
+		if t.goods++; t.goods >= g.set.goodProbes {
+			g.backLocked(t, "trials went well", now)
+		}
+	})
+}
+
+// wentBad is for the nth failure in a row.
+func (g *core) wentBad(t *target, n int32, trial bool) {
+	limit := g.set.consecutive
+	if !trial && (limit == 0 || n < limit || n%limit != 0 || t.is() != Healthy) {
+		return
+	}
+	g.changed(g.now(), func(now time.Duration) {
+		switch {
+		case t.gone:
+		case trial && t.is() == Probing:
+			g.ejectLocked(t, "a trial failed", now)
+		case t.is() == Healthy && t.failures.Load() >= limit && limit > 0 && g.mayEjectLocked():
+			g.ejectLocked(t, fmt.Sprintf("%d failures in a row", n), now)
+		}
+	})
+}
+
+// fit reports whether a healthy target may be chosen just now. One that is slow to start is, for a share of the calls that
+// grows.
+func (g *core) fit(t *target, now int64) bool {
+	if from := t.rampFrom.Load(); from != 0 && g.set.slowStart > 0 {
+		share := max(float64(now-from)/float64(g.set.slowStart), leastShare)
+		if share < 1 && rand.Float64() >= share {
+			return false
+		}
+	}
+	return !g.suspect(t, now)
+}
+
+// leastShare is what a target begins its slow start with.
+const leastShare = 0.1
+
+// watches reports whether some of the targets may be unfit at times.
+func (g *core) watches(ts []*target) bool {
+	if g.set.suspicion > 0 {
+		return true
+	}
+	for _, t := range ts {
+		if t.rampFrom.Load() != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package failover
+
+import "time"
+
+// What an attempt says about its target. Each ends the attempt, and is called once.
+
+// wentOn: it went well.
+func (g *core) wentOn(t *target, began time.Duration, trial bool) {
+	now := g.now()
+	t.inFlight.Add(-1)
+	if t.failures.Load() != 0 {
+		t.failures.Store(0)
+	}
+	t.good.AddN(packed(now - began))
+	if g.set.balance == PeakEWMA {
+		t.cost.observe(int64(now), now-began)
+	}
+	if g.set.suspicion > 0 {
+		t.rhythm.beat(int64(now))
+	}
+	if trial {
+		defer t.trial.Store(false) // OnChange may panic
+	}
+	if t.is() != Healthy {
+		g.wentWell(t, began, trial)
+	}
+}
+
+// wentWrong: it failed.
+func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool) {
+	now := g.now()
+	t.inFlight.Add(-1)
+	t.failedWith(word)
+	if trial {
+		defer t.trial.Store(false)
+	} else if int64(began) < t.since.Load() { // when it was in another state
+		g.counts.late.Add(1)
+		return
+	}
+	t.bad.Add(1)
+	if g.set.balance == PeakEWMA {
+		t.cost.penalise(int64(now), now-began)
+	}
+	g.wentBad(t, t.failures.Add(1), trial)
+}
+
+// turnedAway: it was refused, which is no failure, but makes the target no more attractive either.
+func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
+	t.inFlight.Add(-1)
+	if g.set.balance == PeakEWMA {
+		now := g.now()
+		t.cost.penalise(int64(now), now-began)
+	}
+	if trial {
+		t.trial.Store(false)
+	}
+}
+
+// saysNothing: the caller cancelled, or it was not about the target.
+func (g *core) saysNothing(t *target, trial bool) {
+	t.inFlight.Add(-1)
+	if trial {
+		t.trial.Store(false)
+	}
+}
+
+// failedWith keeps the word for the last error.
+func (s *state) failedWith(word string) {
+	if old := s.lastError.Load(); old == nil || *old != word {
+		s.lastError.Store(&word)
+	}
+}

@@ -1,0 +1,173 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// judgeLocked compares each healthy target with the median of the others, by its share of failures and by its latency, and
+// ejects the worst first. The median, and the median of the distances from it, say what is usual as long as that is true
+// of half of the targets. (A mean and its deviation, as in Envoy's rule of 1.9 deviations, are drawn so far towards many dead
+// targets that they see none of them.)
+func (g *core) judgeLocked(ts []*target, now time.Duration) {
+	late := now-g.judged >= g.set.window // nobody has called: what the window has is too old
+	g.judged = now
+	for _, t := range ts {
+		if late {
+			t.window.clear()
+		}
+		t.turnLocked()
+	}
+	var seen []judged
+	for _, t := range ts {
+		if w := t.window.sum(); t.is() == Healthy && w.calls() >= g.set.minCalls {
+			seen = append(seen, judged{t, w})
+		}
+	}
+	if len(seen) < 2 {
+		return
+	}
+	found := g.outliers(seen)
+	slices.SortStableFunc(found, func(a, b outlier) int { return -compare(a.excess, b.excess) })
+	for _, o := range found {
+		if o.is() == Healthy && g.mayEjectLocked() {
+			g.ejectLocked(o.target, o.why, now)
+		}
+	}
+}
+
+func compare(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// judged is a target and what came of the calls there.
+type judged struct {
+	*target
+	seen tally
+}
+
+// outlier is a target that is worse than the others.
+type outlier struct {
+	*target
+	excess float64 // how much worse: 1 is just bad enough
+	why    string
+}
+
+// outliers are those that are to be ejected.
+func (g *core) outliers(all []judged) (found []outlier) {
+	if margin := g.set.failureMargin; margin > 0 {
+		shares := make([]float64, len(all))
+		for i, j := range all {
+			shares[i] = float64(j.seen.bad) / float64(j.seen.calls())
+		}
+		found = worse(found, all, shares, func(usual, spread float64) float64 { return usual + max(margin, deviations*spread) },
+			func(share, usual float64) string {
+				return fmt.Sprintf("%.0f %% of calls failed, with the others %.0f %%", 100*share, 100*usual)
+			})
+	}
+	if factor := g.set.slowFactor; factor > 0 {
+		all = slices.DeleteFunc(slices.Clone(all), func(j judged) bool { return j.seen.good < g.set.minCalls })
+		times := make([]float64, len(all))
+		for i, j := range all {
+			times[i] = float64(j.seen.mean())
+		}
+		found = worse(found, all, times, func(usual, spread float64) float64 {
+			return max(usual*factor, usual+deviations*spread, usual+leastSlowness)
+		}, func(mean, usual float64) string {
+			return fmt.Sprintf("calls took %v, with the others %v", round(mean), round(usual))
+		})
+	}
+	return found
+}
+
+func round(nanos float64) time.Duration {
+	d := time.Duration(nanos)
+	return d.Round(max(d/100, 1))
+}
+
+const (
+	// deviations of a normal distribution within which nothing is out of the ordinary.
+	deviations = 3
+
+	// spreadOfNormal times the median distance from the median is the standard deviation of a normal distribution.
+	spreadOfNormal = 1.4826
+
+	// leastSlowness: what is slower by less than this is not worth ejecting.
+	leastSlowness = float64(2 * time.Millisecond)
+)
+
+// worse finds the targets whose value is above the limit that the others set.
+func worse(found []outlier, all []judged, values []float64, limit func(usual, spread float64) float64, why func(value, usual float64) string) []outlier {
+	if len(values) < 2 {
+		return found
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	for i, v := range values {
+		at, _ := slices.BinarySearch(sorted, v)
+		usual := without{sorted, at}.median()
+		if bound := limit(usual, 0); v <= bound { // most are done here
+			continue
+		}
+		bound := limit(usual, spreadOfNormal*without{sorted, at}.spread(usual))
+		if v > bound {
+			excess := 2.0
+			if bound > usual {
+				excess = (v - usual) / (bound - usual)
+			}
+			found = append(found, outlier{all[i].target, excess, why(v, usual)})
+		}
+	}
+	return found
+}
+
+// without is a sorted list without the one at an index.
+type without struct {
+	sorted []float64
+	index  int
+}
+
+func (w without) len() int { return len(w.sorted) - 1 }
+
+func (w without) at(i int) float64 {
+	if i >= w.index {
+		i++
+	}
+	return w.sorted[i]
+}
+
+func (w without) median() float64 {
+	n := w.len()
+	return (w.at((n-1)/2) + w.at(n/2)) / 2
+}
+
+// spread is the median of the distances from the median: the smallest distances are next to it, on either side.
+func (w without) spread(median float64) float64 {
+	n := w.len()
+	high := 0
+	for high < n && w.at(high) < median {
+		high++
+	}
+	low, nearest, before := high-1, 0.0, 0.0
+	for range n/2 + 1 {
+		before = nearest
+		switch {
+		case low < 0 || high < n && w.at(high)-median < median-w.at(low):
+			nearest = w.at(high) - median
+			high++
+		default:
+			nearest = median - w.at(low)
+			low--
+		}
+	}
+	if n%2 == 1 {
+		return nearest
+	}
+	return (before + nearest) / 2
+}

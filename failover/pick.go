@@ -1,0 +1,157 @@
+package failover
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/attempt"
+)
+
+// pick chooses the target of a call's first attempt, at that time. trial is set if that is to find out whether the target is
+// well again; careful calls are not used for that. Where there is no target the error says why.
+func (g *core) pick(ctx context.Context, now time.Duration, trial *bool, careful bool) (*target, error) {
+	if int64(now) >= g.due.Load() {
+		g.tend(now)
+	}
+	if g.finder.find != nil {
+		g.refresh(now)
+	}
+	t := g.table.Load()
+	shared := attempt.SharedFrom(ctx)
+	if shared != nil && shared.Any(g) { // another attempt of the same call has been here
+		if x := g.elsewhere(t, ctx, shared, nil, now); x != nil {
+			shared.Take(g, x.state)
+			return x, nil
+		}
+	}
+	x := g.freely(t, ctx, trial, careful, int64(now))
+	if x == nil {
+		return nil, g.noTarget(t, nil, now)
+	}
+	if shared != nil {
+		shared.Take(g, x.state)
+	}
+	return x, nil
+}
+
+// freely chooses as if nothing had happened before.
+func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, now int64) *target {
+	for _, x := range t.trials {
+		if !careful && x.trial.CompareAndSwap(false, true) {
+			*trial = true
+			return x
+		}
+	}
+	l := t.draw()
+	if l == nil {
+		return nil
+	}
+	if key := keyOf(ctx); key != 0 {
+		return g.stuck(&l.use, key, now)
+	}
+	return g.choose(&l.use, now)
+}
+
+// next chooses the target of a further attempt, at that time: one that has not been tried and is not known to be down; or if there is
+// none of that kind, one that is, within the credit for such.
+func (g *core) next(ctx context.Context, now time.Duration, visited []*state) (*target, error) {
+	t := g.table.Load()
+	shared := attempt.SharedFrom(ctx)
+	x := g.elsewhere(t, ctx, shared, visited, now)
+	if x == nil && shared != nil { // rather one that another attempt is trying than none
+		x = g.elsewhere(t, ctx, nil, visited, now)
+	}
+	if x == nil {
+		x = g.lastResort(t, visited)
+	}
+	if x == nil {
+		return nil, g.noTarget(t, visited, now)
+	}
+	if shared != nil {
+		shared.Take(g, x.state)
+	}
+	return x, nil
+}
+
+// elsewhere chooses among those that were not visited and are not known to be down. It begins with the level that a call
+// would begin with, and takes the others in their order.
+func (g *core) elsewhere(t *table, ctx context.Context, shared *attempt.Shared, visited []*state, now time.Duration) *target {
+	down := g.set.downAfter()
+	from := func(l *level) *target {
+		left := slices.DeleteFunc(slices.Clone(l.ready), func(x *target) bool {
+			return x.knownDown(down) || slices.Contains(visited, x.state) || shared != nil && shared.Taken(g, x.state)
+		})
+		if len(left) == 0 {
+			return nil
+		}
+		p := newPool(left, g.watches(left))
+		if key := keyOf(ctx); key != 0 {
+			return g.stuck(&p, key, int64(now))
+		}
+		return g.choose(&p, int64(now))
+	}
+	begun := t.draw()
+	if begun != nil {
+		if x := from(begun); x != nil {
+			return x
+		}
+	}
+	for i := range t.levels {
+		if l := &t.levels[i]; l != begun {
+			if x := from(l); x != nil {
+				return x
+			}
+		}
+	}
+	return nil
+}
+
+// lastResort chooses among those that are known to be down: the one that is most likely to be back.
+func (g *core) lastResort(t *table, visited []*state) *target {
+	left := slices.DeleteFunc(slices.Clone(t.all), func(x *target) bool { return slices.Contains(visited, x.state) })
+	if len(left) == 0 || g.set.panicBelow < 0 || !g.spare.take(g.counts.calls()) {
+		return nil
+	}
+	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+	return slices.MinFunc(left, func(a, b *target) int {
+		return cmp.Or(cmp.Compare(hopes[a.is()], hopes[b.is()]), cmp.Compare(a.since.Load(), b.since.Load()))
+	})
+}
+
+// hopes is the order in which those that are down are tried: those that may be well again, those that no more could be
+// ejected of, the others.
+var hopes = [states]int{Probing: 0, Healthy: 1, Ejected: 2}
+
+// calls is how many have ended.
+func (c *counts) calls() uint64 {
+	return c.atOnce.Load() + c.wonLater.Load() + c.failed.Load() + c.ignored.Load() + c.refused.Load()
+}
+
+// noTarget says why there is no target for a call that has visited some.
+func (g *core) noTarget(t *table, visited []*state, now time.Duration) *NoTargetError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := &NoTargetError{Name: g.set.name}
+	for _, x := range t.all {
+		if slices.Contains(visited, x.state) {
+			continue
+		}
+		why := x.is().String()
+		switch {
+		case x.is() == Ejected:
+			left := max(x.until-now, 0)
+			why = fmt.Sprintf("ejected for another %v, %s", left.Round(max(left/100, 1)), x.why)
+			if e.After == 0 || left < e.After {
+				e.After = left
+			}
+		case x.is() == Healthy:
+			why = fmt.Sprintf("%d failures in a row", x.failures.Load())
+		}
+		e.LeftOut = append(e.LeftOut, LeftOut{x.name, why})
+	}
+	return e
+}

@@ -1,0 +1,115 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/telemetry"
+)
+
+// watch probes a target until ctx ends.
+func (g *core) watch(ctx context.Context, s *state) {
+	pause := time.NewTimer(jittered(g.set.probeInterval / 10)) // the first soon, but not all of them at once
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		if t := g.table.Load().find(s); t != nil {
+			g.probeOnce(ctx, t)
+		}
+		pause.Reset(jittered(g.set.probeInterval))
+	}
+}
+
+// jittered is d, or up to a tenth more or less, so that many clients do not probe in step.
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
+
+func (t *table) find(s *state) *target {
+	for _, x := range t.all {
+		if x.state == s {
+			return x
+		}
+	}
+	return nil
+}
+
+var errProbeHangs = errors.New("the probe has not come back, long after its timeout")
+
+// probeOnce probes a target, and takes note of what that came to. A probe that does not heed its context counts as a bad one
+// when it is clear that it does not.
+func (g *core) probeOnce(ctx context.Context, t *target) {
+	limited, cancel := context.WithTimeout(ctx, g.set.probeTimeout)
+	defer cancel()
+	hangs := time.AfterFunc(2*g.set.probeTimeout, func() { g.probed(t, errProbeHangs) })
+	err := g.safely(limited, t)
+	if hangs.Stop() && ctx.Err() == nil {
+		g.probed(t, err)
+	}
+}
+
+// safely runs the probe. It has no caller whom a panic could reach: that is a bad probe, and is logged.
+func (g *core) safely(ctx context.Context, t *target) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the probe panicked: %v", r)
+			g.scope.Log(ctx, slog.LevelError, "probe panicked", slog.String("target", t.name), slog.Any("panic", r))
+		}
+	}()
+	return g.set.probe(ctx, t)
+}
+
+// probed takes note of a probe.
+func (g *core) probed(t *target, err error) {
+	if err != nil {
+		t.failedWith(telemetry.ErrorType(err))
+	}
+	g.changed(g.now(), func(now time.Duration) {
+		switch {
+		case t.gone:
+		case err == nil:
+			g.goodLocked(t, now)
+		default:
+			g.badLocked(t, now)
+		}
+	})
+	if now := g.now(); int64(now) >= g.due.Load() { // there may be no calls that see to it
+		g.tend(now)
+	}
+}
+
+func (g *core) goodLocked(t *target, now time.Duration) {
+	t.bads = 0
+	if t.is() == Healthy {
+		return
+	}
+	t.goods++
+	switch {
+	case g.table.Load().ready == 0: // better than any other
+		g.backLocked(t, "a probe is good, and no other target is healthy", now)
+		t.rampFrom.Store(0)
+	case t.goods >= g.set.goodProbes && now >= t.until:
+		g.backLocked(t, "probes are good", now)
+	}
+}
+
+func (g *core) badLocked(t *target, now time.Duration) {
+	t.goods = 0
+	switch t.is() {
+	case Healthy:
+		if t.bads++; t.bads >= g.set.badProbes {
+			g.ejectLocked(t, fmt.Sprintf("%d bad probes in a row", t.bads), now)
+		}
+	case Probing: // it is as long again, but no longer: it has not been back
+		t.until = now + g.hold(t.ejections)
+		g.changeLocked(t, Ejected, "a probe is bad", now)
+	}
+}

@@ -1,0 +1,85 @@
+package failover
+
+import "time"
+
+// tally is what came of calls to one target.
+type tally struct {
+	good, bad uint64
+	took      time.Duration // the good ones, together
+}
+
+func (t *tally) add(other tally) {
+	t.good += other.good
+	t.bad += other.bad
+	t.took += other.took
+}
+
+func (t *tally) calls() uint64 { return t.good + t.bad }
+
+// mean is how long a success takes.
+func (t *tally) mean() time.Duration {
+	if t.good == 0 {
+		return 0
+	}
+	return t.took / time.Duration(t.good)
+}
+
+// window is the tallies of the last while, each of a spell. It belongs to who holds core.mu.
+type window struct {
+	spell [spells]tally
+	next  int
+	past  tally // of what has left it
+}
+
+const spells = 4
+
+// add puts a spell in for the oldest.
+func (w *window) add(t tally) {
+	w.past.add(w.spell[w.next])
+	w.spell[w.next] = t
+	w.next = (w.next + 1) % spells
+}
+
+func (w *window) sum() (t tally) {
+	for _, s := range w.spell {
+		t.add(s)
+	}
+	return t
+}
+
+// clear forgets what would speak against a target that is to begin anew.
+func (w *window) clear() {
+	w.past.add(w.sum())
+	w.spell = [spells]tally{}
+}
+
+// A success and its time share a counter, so that they are one atomic addition: the count in the upper 24 bits, the time
+// below in units of 64 ns. That is 16 million successes in a spell, and 19 hours of their time.
+const (
+	countBit  = 40
+	timeUnit  = 6
+	longest   = 1<<32 - 1 // of one, in units: 4.6 minutes
+	timeUnits = 1<<countBit - 1
+)
+
+func packed(took time.Duration) uint64 {
+	return 1<<countBit | uint64(min(max(took, 0)>>timeUnit, longest))
+}
+
+func unpacked(n uint64) tally {
+	return tally{good: n >> countBit, took: time.Duration(n&timeUnits) << timeUnit}
+}
+
+// latest is what has come since the last judgement.
+func (s *state) latest() tally {
+	t := unpacked(s.good.Load())
+	t.bad = s.bad.Load()
+	return t
+}
+
+// turnLocked begins another spell.
+func (s *state) turnLocked() {
+	t := unpacked(s.good.Take())
+	t.bad = s.bad.Swap(0)
+	s.window.add(t)
+}
