@@ -398,7 +398,7 @@ func (r *race) letGoLocked(a *runner) {
 	case !a.ended:
 		a.ended = true
 		a.own.CancelCause(lost)
-		r.spoken(a, telemetry.Lost)
+		r.lostLocked(a)
 	}
 }
 

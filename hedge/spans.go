@@ -26,6 +26,19 @@ func (r *race) spoken(a *runner, o telemetry.Outcome) {
 	a.tel.End(o, a.err)
 }
 
+// lostLocked is spoken for an attempt under way that is not waited for any more. If that is because the caller went, it ended
+// as the call did, as it would have if it had returned at once.
+func (r *race) lostLocked(a *runner) {
+	err := r.ctx.Err()
+	if r.state != left || err == nil {
+		r.spoken(a, telemetry.Lost)
+		return
+	}
+	o := r.outcomeOf(err)
+	r.p.counts.attempt(a.kind(), o)
+	a.tel.End(o, err)
+}
+
 // outcomeOf is the outcome of an attempt that failed.
 func (r *race) outcomeOf(err error) telemetry.Outcome {
 	switch {
