@@ -27,6 +27,10 @@ func (n *Numbered) Value(k any) any {
 	return n.Context.Value(k)
 }
 
+// AfterFunc is what package context looks for on parents that are not its own: without it, a context derived from this
+// one costs a goroutine where the caller's is not package context's either.
+func (n *Numbered) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(n.Context, f) }
+
 // With returns a context of the attempt with this number.
 func With(ctx context.Context, number int) context.Context {
 	return &Numbered{Context: ctx, number: number}
