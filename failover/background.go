@@ -16,18 +16,30 @@ type background struct {
 	stop   context.CancelFunc
 }
 
-// do starts a goroutine, unless the group is closed.
-func (b *background) do(work func(context.Context)) {
+// close ends the work in the background.
+func (g *core) close() {
+	g.background.close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.closed = true
+		g.rebuildLocked(g.table.Load().all, g.now())
+	}
+}
+
+// do starts a goroutine, and reports false if it did not, as the group is closed.
+func (b *background) do(work func(context.Context)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return
+		return false
 	}
 	if b.ctx == nil {
 		b.ctx, b.stop = context.WithCancel(context.Background())
 	}
 	ctx := b.ctx
 	b.all.Go(func() { work(ctx) })
+	return true
 }
 
 // probe starts probes of those targets that have none, and ends those of targets that are gone.

@@ -105,7 +105,18 @@ func (g *core) inTurn(p *pool, now int64) *target {
 			return t
 		}
 	}
-	return p.targets[p.draw(rand.Uint32())]
+	return g.any(p, now)
+}
+
+// any returns one at random, one that is fit if it finds any.
+func (g *core) any(p *pool, now int64) *target {
+	first := p.draw(rand.Uint32())
+	for i := range p.targets {
+		if t := p.targets[(first+i)%len(p.targets)]; g.fit(t, now) {
+			return t
+		}
+	}
+	return p.targets[first]
 }
 
 // two returns two of a pool at random: different ones if they are fit to be chosen.
@@ -125,7 +136,7 @@ func (g *core) two(p *pool, now int64) (a, b *target) {
 			return b, b
 		}
 	}
-	return a, b
+	return g.any(p, now), g.any(p, now)
 }
 
 // busy is how many calls are under way, for its weight.

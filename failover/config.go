@@ -61,12 +61,12 @@ type Config[T any] struct {
 	// MinCalls in the Window are needed to judge a target by them. Default 20.
 	MinCalls int
 
-	// FailureMargin ejects a target whose share of failures is above the median of the others' by this much. Default 0.3;
-	// negative: not heeded.
+	// FailureMargin ejects a target whose share of failures is above the median of the others' by this much, and by more than
+	// chance or their own differences would explain. Default 0.3; negative: not heeded.
 	FailureMargin float64
 
-	// SlowFactor ejects a target whose mean latency is so many times the median of the others'. Default 3; negative: not
-	// heeded.
+	// SlowFactor ejects a target whose mean latency is so many times the median of the others' of its level, and at least 2 ms
+	// above it. Default 3; negative: not heeded.
 	SlowFactor float64
 
 	// Suspicion, if above zero, passes a target over while calls are under way there and none has succeeded for so long
@@ -74,8 +74,8 @@ type Config[T any] struct {
 	// Hayashibara et al. 2004; exponential, as Cassandra has it.)
 	Suspicion float64
 
-	// MaxEjected is the share of the targets that may be ejected at a time for what calls came to; one may always be. Probes
-	// are not bound by it. Default 0.5.
+	// MaxEjected is the share of the targets that may be ejected at a time for what calls came to, rounded up to whole
+	// targets: two of three. Probes are not bound by it. Default 0.5.
 	MaxEjected float64
 
 	// PanicBelow: while a smaller share of the targets is healthy, and other levels cannot take over, all are used again,
@@ -152,7 +152,7 @@ const (
 // check reports every field that cannot work.
 func (c *Config[T]) check() error {
 	f := conf.Check("failover.Config")
-	f.Want(len(c.Targets) > 0 || c.Resolve != nil, "Targets", "none", "at least one target, or a Resolve that finds them")
+	f.Want(len(c.Targets) > 0 || c.Resolve != nil, "Targets", len(c.Targets), "at least one target, or a Resolve that finds them")
 	checkTargets(f, "Targets", c.Targets)
 	c.checkChoice(f)
 	c.checkHealth(f)
@@ -201,7 +201,7 @@ func (c *Config[T]) checkProbes(f *conf.Faults) {
 	case c.BadProbes != 0:
 		set = "BadProbes"
 	}
-	f.Want(set == "", "Probe", "nil", "a function, as "+set+" is set")
+	f.Want(set == "", "Probe", nil, "a function, as "+set+" is set")
 }
 
 // checkTargets reports every target that cannot work.
@@ -216,8 +216,8 @@ func checkTargets[T any](f *conf.Faults, field string, ts []Target[T]) {
 			continue
 		}
 		at := fmt.Sprintf("%s[%d].", field, i)
-		f.Want(t.Name != "", at+"Name", `""`, "a name")
-		f.Want(!double || t.Name == "", at+"Name", fmt.Sprintf("%q", t.Name), fmt.Sprintf("another name than that of %s[%d]", field, first))
+		f.Want(t.Name != "", at+"Name", t.Name, "a name")
+		f.Want(!double || t.Name == "", at+"Name", t.Name, fmt.Sprintf("another name than that of %s[%d]", field, first))
 		f.Want(t.Priority >= 0, at+"Priority", t.Priority, "0 or more")
 		f.Want(finite(t.Weight) && t.Weight >= 0, at+"Weight", t.Weight, "above zero (0 is 1)")
 	}

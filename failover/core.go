@@ -25,6 +25,7 @@ type core struct {
 	finder finder
 
 	mu         sync.Mutex
+	closed     bool // no more probes
 	states     map[string]*state
 	judged     time.Duration // when targets were last judged by their window
 	events     events
@@ -77,11 +78,17 @@ func newSettings[T any](c *Config[T]) settings {
 		requestKey: c.RequestKey, repeatRequest: c.RepeatRequest, keepHost: c.KeepHost,
 		noAttemptSpans: c.NoAttemptSpans, resolveEvery: c.ResolveEvery,
 	}
+	for _, d := range []*time.Duration{&s.window, &s.ejectFor, &s.maxEjectFor, &s.slowStart, &s.probeInterval, &s.probeTimeout, &s.resolveEvery} {
+		*d = min(*d, forever)
+	}
 	if probe := c.Probe; probe != nil {
 		s.probe = func(ctx context.Context, t *target) error { return probe(ctx, valueOf[T](t)) }
 	}
 	return s
 }
+
+// forever is 36 years: sums of a few such times are no longer than a time can be.
+const forever = time.Duration(1) << 60
 
 // counts are what a group has done. They are its own, whether or not anybody looks.
 type counts struct {

@@ -27,6 +27,9 @@ func (c *cost) at(now int64) float64 {
 	return nanos * faded(now, tick)
 }
 
+// reset makes it unknown.
+func (c *cost) reset() { c.word.Store(0) }
+
 // observe takes note of a call that succeeded.
 func (c *cost) observe(now int64, took time.Duration) {
 	for {
@@ -34,10 +37,11 @@ func (c *cost) observe(now int64, took time.Duration) {
 		nanos, tick := unpack(old)
 		next := math.Max(float64(took), 1)
 		if next < nanos {
-			if uint32(now>>costTick) == tick { // too soon to make a difference
+			left := faded(now, tick)
+			if left == 1 { // too soon to make a difference; were the time taken note of, it would always be
 				return
 			}
-			next += (nanos - next) * faded(now, tick)
+			next += (nanos - next) * left
 		}
 		if c.word.CompareAndSwap(old, pack(next, now)) {
 			return

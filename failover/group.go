@@ -93,7 +93,7 @@ func (g *Group[T]) Update(ts []Target[T]) error {
 		return nil
 	}
 	f := conf.Check("failover.Update")
-	f.Want(len(ts) > 0, "Targets", "none", "at least one target")
+	f.Want(len(ts) > 0, "Targets", 0, "at least one target")
 	checkTargets(f, "Targets", ts)
 	if err := f.Err(); err != nil {
 		return err
@@ -112,10 +112,11 @@ func (g *Group[T]) targetsOf(ts []Target[T]) []candidate {
 	return all
 }
 
-// Close ends probes and lookups, and waits for them. Calls go on as before, without.
+// Close ends probes and lookups, and waits for them: so not from within a Probe, a Resolve or OnChange. Calls go on as
+// before, without; single calls find out then whether a target is back.
 func (g *Group[T]) Close() error {
 	if g != nil {
-		g.background.close()
+		g.close()
 	}
 	return nil
 }

@@ -27,7 +27,9 @@ func (g *core) ejectLocked(t *target, why string, now time.Duration) {
 			t.ejections--
 		}
 	}
-	t.ejections++
+	if t.ejections == 0 || g.hold(t.ejections) < g.set.maxEjectFor { // more would only take longer to forget
+		t.ejections++
+	}
 	t.until = now + g.hold(t.ejections)
 	t.why, t.goods = why, 0
 	t.rampFrom.Store(0)
@@ -58,8 +60,10 @@ func (g *core) overLocked(t *target, now time.Duration) {
 // backLocked takes a target back.
 func (g *core) backLocked(t *target, why string, now time.Duration) {
 	t.failures.Store(0)
+	t.turnLocked()
 	t.window.clear()
 	t.rhythm.reset()
+	t.cost.reset()
 	t.bads = 0
 	if g.set.slowStart > 0 {
 		t.rampFrom.Store(max(int64(now), 1))
@@ -90,13 +94,8 @@ func (g *core) changed(now time.Duration, do func(now time.Duration)) {
 	g.events.deliver(g)
 }
 
-// wentWell is for a success on a target that is not healthy: of a trial, or because there was no other. A call that had
-// begun before the target was ejected says nothing.
-func (g *core) wentWell(t *target, began time.Duration, trial bool) {
-	if int64(began) < t.since.Load() && !trial {
-		g.counts.late.Add(1)
-		return
-	}
+// wentWell is for a success on a target that is not healthy: of a trial, or because there was no other.
+func (g *core) wentWell(t *target, trial bool) {
 	g.changed(g.now(), func(now time.Duration) {
 		if t.gone || t.is() == Healthy {
 			return

@@ -8,6 +8,10 @@ import "time"
 func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	now := g.now()
 	t.inFlight.Add(-1)
+	if !trial && int64(began) < t.since.Load() {
+		g.tooLate(t, unpacked(packed(now-began)))
+		return
+	}
 	if t.failures.Load() != 0 {
 		t.failures.Store(0)
 	}
@@ -22,8 +26,16 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 		defer t.trial.Store(false) // OnChange may panic
 	}
 	if t.is() != Healthy {
-		g.wentWell(t, began, trial)
+		g.wentWell(t, trial)
 	}
+}
+
+// tooLate is for the result of a call that began when its target was in another state: it is counted, and says nothing.
+func (g *core) tooLate(t *target, came tally) {
+	g.counts.late.Add(1)
+	g.mu.Lock()
+	t.window.past.add(came)
+	g.mu.Unlock()
 }
 
 // wentWrong: it failed.
@@ -33,8 +45,8 @@ func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool
 	t.failedWith(word)
 	if trial {
 		defer t.trial.Store(false)
-	} else if int64(began) < t.since.Load() { // when it was in another state
-		g.counts.late.Add(1)
+	} else if int64(began) < t.since.Load() {
+		g.tooLate(t, tally{bad: 1})
 		return
 	}
 	t.bad.Add(1)

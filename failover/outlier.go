@@ -2,6 +2,7 @@ package failover
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -11,13 +12,13 @@ import (
 // of half of the targets. (A mean and its deviation, as in Envoy's rule of 1.9 deviations, are drawn so far towards many dead
 // targets that they see none of them.)
 func (g *core) judgeLocked(ts []*target, now time.Duration) {
-	late := now-g.judged >= g.set.window // nobody has called: what the window has is too old
+	passed := int(min((now-g.judged)/(g.set.window/spells), spells+1))
 	g.judged = now
 	for _, t := range ts {
-		if late {
-			t.window.clear()
-		}
 		t.turnLocked()
+		for range passed - 1 { // spells in which nobody called: what came before is that much older
+			t.window.add(tally{})
+		}
 	}
 	var seen []judged
 	for _, t := range ts {
@@ -62,29 +63,52 @@ type outlier struct {
 
 // outliers are those that are to be ejected.
 func (g *core) outliers(all []judged) (found []outlier) {
-	if margin := g.set.failureMargin; margin > 0 {
-		shares := make([]float64, len(all))
-		for i, j := range all {
-			shares[i] = float64(j.seen.bad) / float64(j.seen.calls())
-		}
-		found = worse(found, all, shares, func(usual, spread float64) float64 { return usual + max(margin, deviations*spread) },
-			func(share, usual float64) string {
-				return fmt.Sprintf("%.0f %% of calls failed, with the others %.0f %%", 100*share, 100*usual)
-			})
+	if g.set.failureMargin > 0 {
+		found = g.failing(found, all)
 	}
-	if factor := g.set.slowFactor; factor > 0 {
+	if g.set.slowFactor > 0 {
 		all = slices.DeleteFunc(slices.Clone(all), func(j judged) bool { return j.seen.good < g.set.minCalls })
-		times := make([]float64, len(all))
-		for i, j := range all {
-			times[i] = float64(j.seen.mean())
+		for len(all) > 0 { // each level by itself: another one may be further away
+			n := slices.IndexFunc(all, func(j judged) bool { return j.priority != all[0].priority })
+			if n < 0 {
+				n = len(all)
+			}
+			found = g.slow(found, all[:n])
+			all = all[n:]
 		}
-		found = worse(found, all, times, func(usual, spread float64) float64 {
-			return max(usual*factor, usual+deviations*spread, usual+leastSlowness)
-		}, func(mean, usual float64) string {
-			return fmt.Sprintf("calls took %v, with the others %v", round(mean), round(usual))
-		})
 	}
 	return found
+}
+
+// failing are those whose share of failures is too large: by more than the margin, than the others differ, and than chance
+// makes of so few calls.
+func (g *core) failing(found []outlier, all []judged) []outlier {
+	shares, fewest := make([]float64, len(all)), math.Inf(1)
+	for i, j := range all {
+		shares[i] = float64(j.seen.bad) / float64(j.seen.calls())
+		fewest = min(fewest, float64(j.seen.calls()))
+	}
+	return worse(found, all, shares, func(i int, usual, spread float64) float64 {
+		calls := float64(all[i].seen.calls())
+		both := (shares[i]*calls + usual*fewest) / (calls + fewest)
+		chance := math.Sqrt(both * (1 - both) * (1/calls + 1/fewest))
+		return usual + max(g.set.failureMargin, deviations*spread, ofChance*chance)
+	}, func(share, usual float64) string {
+		return fmt.Sprintf("%.0f %% of calls failed, with the others %.0f %%", 100*share, 100*usual)
+	})
+}
+
+// slow are those whose calls take too long.
+func (g *core) slow(found []outlier, all []judged) []outlier {
+	times := make([]float64, len(all))
+	for i, j := range all {
+		times[i] = float64(j.seen.mean())
+	}
+	return worse(found, all, times, func(_ int, usual, spread float64) float64 {
+		return max(usual*g.set.slowFactor, usual+deviations*spread, usual+leastSlowness)
+	}, func(mean, usual float64) string {
+		return fmt.Sprintf("calls took %v, with the others %v", round(mean), round(usual))
+	})
 }
 
 func round(nanos float64) time.Duration {
@@ -96,6 +120,9 @@ const (
 	// deviations of a normal distribution within which nothing is out of the ordinary.
 	deviations = 3
 
+	// ofChance is the same for what chance makes of a share: more, as each target is judged again and again.
+	ofChance = 4
+
 	// spreadOfNormal times the median distance from the median is the standard deviation of a normal distribution.
 	spreadOfNormal = 1.4826
 
@@ -104,7 +131,7 @@ const (
 )
 
 // worse finds the targets whose value is above the limit that the others set.
-func worse(found []outlier, all []judged, values []float64, limit func(usual, spread float64) float64, why func(value, usual float64) string) []outlier {
+func worse(found []outlier, all []judged, values []float64, limit func(i int, usual, spread float64) float64, why func(value, usual float64) string) []outlier {
 	if len(values) < 2 {
 		return found
 	}
@@ -112,10 +139,10 @@ func worse(found []outlier, all []judged, values []float64, limit func(usual, sp
 	for i, v := range values {
 		at, _ := slices.BinarySearch(sorted, v)
 		usual := without{sorted, at}.median()
-		if bound := limit(usual, 0); v <= bound { // most are done here
+		if bound := limit(i, usual, 0); v <= bound { // most are done here
 			continue
 		}
-		bound := limit(usual, spreadOfNormal*without{sorted, at}.spread(usual))
+		bound := limit(i, usual, spreadOfNormal*without{sorted, at}.spread(usual))
 		if v > bound {
 			excess := 2.0
 			if bound > usual {

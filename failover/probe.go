@@ -45,30 +45,48 @@ func (t *table) find(s *state) *target {
 var errProbeHangs = errors.New("the probe has not come back, long after its timeout")
 
 // probeOnce probes a target, and takes note of what that came to. A probe that does not heed its context counts as a bad one
-// when it is clear that it does not.
+// when it is clear that it does not, and as another one each interval after that, until it comes back at last: its own
+// result says nothing by then.
 func (g *core) probeOnce(ctx context.Context, t *target) {
 	limited, cancel := context.WithTimeout(ctx, g.set.probeTimeout)
 	defer cancel()
-	hangs := time.AfterFunc(2*g.set.probeTimeout, func() { g.probed(t, errProbeHangs) })
-	err := g.safely(limited, t)
-	if hangs.Stop() && ctx.Err() == nil {
-		g.probed(t, err)
+	result := make(chan error, 1)
+	g.background.all.Go(func() { result <- g.safely(limited, t) }) // watch is one of them all: nobody has stopped waiting
+	hangs := time.NewTimer(2 * g.set.probeTimeout)
+	defer hangs.Stop()
+	for late := false; ; late = true {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-result:
+			if !late && ctx.Err() == nil {
+				g.probed(t, err)
+			}
+			return
+		case <-hangs.C:
+			g.probed(t, errProbeHangs)
+			hangs.Reset(jittered(g.set.probeInterval))
+		}
 	}
 }
 
 // safely runs the probe. It has no caller whom a panic could reach: that is a bad probe, and is logged.
 func (g *core) safely(ctx context.Context, t *target) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the probe panicked: %v", r)
-			g.scope.Log(ctx, slog.LevelError, "probe panicked", slog.String("target", t.name), slog.Any("panic", r))
-		}
-	}()
+	defer g.logPanic(ctx, "probe", t, &err)
 	return g.set.probe(ctx, t)
 }
 
-// probed takes note of a probe.
+// logPanic ends a panic, which becomes an error, and is logged. It is deferred.
+func (g *core) logPanic(ctx context.Context, of string, t *target, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%s panicked: %v", of, r)
+		g.scope.Log(ctx, slog.LevelError, of+" panicked", slog.String("target", t.name), slog.Any("panic", r))
+	}
+}
+
+// probed takes note of a probe. A panic of OnChange has no caller to reach either.
 func (g *core) probed(t *target, err error) {
+	defer g.logPanic(context.Background(), "OnChange", t, new(error))
 	if err != nil {
 		t.failedWith(telemetry.ErrorType(err))
 	}

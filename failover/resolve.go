@@ -18,8 +18,16 @@ type finder struct {
 	ready atomic.Bool                 // there are targets
 	next  atomic.Int64                // when to look again
 
-	mu      sync.Mutex
-	looking chan struct{} // closed when the one who looks is done; nil: nobody does
+	refreshing atomic.Bool // a lookup is under way beside the calls
+
+	mu    sync.Mutex
+	first *lookup // the first one, while it is under way; nil: nobody looks
+}
+
+// lookup is one that calls wait for.
+type lookup struct {
+	done chan struct{}
+	err  error // why it found none, if that would be so for every call; set before done is closed
 }
 
 // resolve is one lookup.
@@ -29,7 +37,7 @@ func (g *Group[T]) resolve(ctx context.Context, find func(context.Context) ([]Ta
 		return fmt.Errorf("Resolve: %w", err)
 	}
 	f := conf.Check("failover.Resolve")
-	f.Want(len(ts) > 0, "Targets", "none", "at least one target")
+	f.Want(len(ts) > 0, "Targets", 0, "at least one target")
 	checkTargets(f, "Targets", ts)
 	if err := f.Err(); err != nil {
 		return err
@@ -38,42 +46,47 @@ func (g *Group[T]) resolve(ctx context.Context, find func(context.Context) ([]Ta
 	return nil
 }
 
-// await makes sure that there are targets: the first call looks, others wait for it.
+// await makes sure that there are targets: the first call looks, others wait for it, and share its error. Where that may be
+// only the first one's own, as it was cancelled or panicked, the next looks.
 func (g *core) await(ctx context.Context) error {
 	f := &g.finder
 	for !f.ready.Load() {
 		f.mu.Lock()
-		if done := f.looking; done != nil {
+		l := f.first
+		if l == nil {
+			l = &lookup{done: make(chan struct{})}
+			f.first = l
 			f.mu.Unlock()
-			select {
-			case <-done:
-				continue
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+			return f.look(ctx, g, l)
 		}
-		done := make(chan struct{})
-		f.looking = done
 		f.mu.Unlock()
-		if err := f.first(ctx, g, done); err != nil {
-			return err
+		select {
+		case <-l.done:
+			if l.err != nil {
+				return l.err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil
 }
 
-// first is the first lookup.
-func (f *finder) first(ctx context.Context, g *core, done chan struct{}) error {
+// look is the first lookup.
+func (f *finder) look(ctx context.Context, g *core, l *lookup) error {
 	defer func() {
 		f.mu.Lock()
-		f.looking = nil
+		f.first = nil
 		f.mu.Unlock()
-		close(done)
+		close(l.done)
 	}()
 	if f.ready.Load() {
 		return nil
 	}
 	if err := f.find(ctx); err != nil {
+		if ctx.Err() == nil {
+			l.err = err
+		}
 		return err
 	}
 	f.next.Store(int64(g.now() + g.set.resolveEvery))
@@ -88,7 +101,11 @@ func (g *core) refresh(now time.Duration) {
 	if int64(now) < next || !f.next.CompareAndSwap(next, int64(now+g.set.resolveEvery)) {
 		return
 	}
-	g.background.do(func(ctx context.Context) {
+	if !f.refreshing.CompareAndSwap(false, true) { // the last one does not heed its context
+		return
+	}
+	began := g.background.do(func(ctx context.Context) {
+		defer f.refreshing.Store(false)
 		ctx, cancel := context.WithTimeout(ctx, g.set.resolveEvery)
 		defer cancel()
 		err := errors.New("it panicked")
@@ -102,4 +119,7 @@ func (g *core) refresh(now time.Duration) {
 		}()
 		err = f.find(ctx)
 	})
+	if !began {
+		f.refreshing.Store(false)
+	}
 }

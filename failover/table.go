@@ -44,7 +44,7 @@ func (g *core) newTable(ts []*target) *table {
 			case Healthy:
 				l.ready = append(l.ready, x)
 			case Probing:
-				if g.set.probe == nil {
+				if g.set.probe == nil || g.closed { // no probe finds out
 					t.trials = append(t.trials, x)
 				}
 			}
@@ -61,7 +61,7 @@ func (g *core) newTable(ts []*target) *table {
 func (g *core) spill(t *table) {
 	health, total := make([]int, len(t.levels)), 0
 	for i, l := range t.levels {
-		health[i] = min(int(100*g.set.overprovisioning*float64(len(l.ready))/float64(len(l.all))+1e-9), 100)
+		health[i] = int(min(100*g.set.overprovisioning*float64(len(l.ready))/float64(len(l.all))+1e-9, 100))
 		total += health[i]
 	}
 	enough, given := total >= 100, 0
@@ -74,7 +74,7 @@ func (g *core) spill(t *table) {
 		given = min(given+part, 100)
 		l.until = given
 		l.use = newPool(l.ready, g.watches(l.ready))
-		if !enough && g.panics(l) {
+		if gets := part > 0 || total == 0 && i == 0; !enough && gets && g.panics(l) {
 			l.use = newPool(l.all, g.watches(l.all))
 			t.panics = true
 		}
