@@ -26,12 +26,16 @@ type load struct {
 
 	mu       sync.Mutex
 	credit   float64
-	calls    uint64    // that have been credited
-	marks    [2]uint64 // the number of calls at the start of the moment, and of the one before
-	wanted   float64   // hedges for each call, of late
-	wantedAt uint64    // the number of calls when one was last wanted
-	scaled   uint64    // the number of calls that the stretch has shrunk for
+	calls    uint64  // that have been credited
+	asked    uint64  // hedges that were wanted
+	marks    [2]mark // the start of the moment, and of the one before
+	wanted   float64 // hedges for each call, of late
+	wantedAt uint64  // the number of calls when one was last wanted
+	scaled   uint64  // the number of calls that the stretch has shrunk for
 }
+
+// mark is how many there were since the start: calls, and hedges that were wanted.
+type mark struct{ calls, asked uint64 }
 
 const (
 	mostCredit  = 10
@@ -56,7 +60,7 @@ func (l *load) called(now time.Duration, calls *stripe.Counter) {
 		return
 	}
 	l.marks[1] = l.marks[0]
-	if l.marks[0] = n - 1; now >= next+moment { // nobody called in the moment before
+	if l.marks[0] = (mark{n - 1, l.asked}); now >= next+moment { // nobody called in the moment before
 		l.marks[1] = l.marks[0]
 	}
 	l.shrink(n)
@@ -79,8 +83,7 @@ func (l *load) allow(calls uint64, again bool) bool {
 	if !again {
 		l.want(calls)
 	}
-	lately := float64(l.calls - min(l.marks[1], l.calls))
-	l.credit = min(l.credit+fresh*l.share*l.restraint(), max(mostCredit, lately*l.share))
+	l.credit = min(l.credit+fresh*l.share*l.restraint(), max(mostCredit, l.lately()*l.share))
 	if l.credit < 1 {
 		return false
 	}
@@ -88,12 +91,18 @@ func (l *load) allow(calls uint64, again bool) bool {
 	return true
 }
 
+// lately is how many calls there were in this moment and the one before.
+func (l *load) lately() float64 { return float64(l.calls - min(l.marks[1].calls, l.calls)) }
+
 // want takes note of a hedge that is wanted, in the call with that number or one soon before.
 func (l *load) want(calls uint64) {
+	l.asked++
 	since := 0.0
 	if calls > l.wantedAt {
 		since = float64(calls - l.wantedAt)
 		l.wantedAt = calls
+	} else { // several at the same instant, as of calls that began at once: what counts is how many those are
+		since = l.lately() / float64(l.asked-l.marks[1].asked)
 	}
 	// The mean number of calls between two, whose inverse it is.
 	gap := 1 / l.share

@@ -140,6 +140,29 @@ func TestManyAtOnceHaveTheirShare(t *testing.T) {
 	}
 }
 
+// Many calls at once, of which few are slow, are no reason to stretch the delay, or to have fewer hedges.
+func TestManyAtOnceAreNoSlowDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := hedge.MustNew(hedge.Config{MaxExtraLoad: 0.05})
+		calls(t, p, 0, 1000, constant(10*ms))
+		for round := range 3 {
+			before := p.Snapshot()
+			for i := range 5000 {
+				f, _ := play(act{after: 10 * ms}, act{after: 10 * ms})
+				if i%33 == 0 {
+					f, _ = play(act{after: time.Second}, act{after: 10 * ms})
+				}
+				go func() { _, _ = hedge.Do(t.Context(), p, f) }()
+			}
+			time.Sleep(10 * time.Second)
+			s := p.Snapshot()
+			if made := s.Hedges - before.Hedges; made != 152 || s.Delay > s.P95*5/4 {
+				t.Errorf("round %d: %d hedges; delay %v, 95th percentile %v; %v", round, made, s.Delay, s.P95, s.Denied)
+			}
+		}
+	})
+}
+
 // What was not spent does not pay for a storm: ten at most.
 func TestQuietHoursDoNotPay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
