@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/attempt"
 	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
@@ -25,6 +26,7 @@ type call struct {
 	inHand   bool            // its value is, and it failed
 	careful  bool            // it must not be repeated: see Transport
 	exchange *exchange       // in a Transport
+	shared   *attempt.Shared // with the other attempts of a hedge around it; nil: there is none
 	limited  *deadline.Context
 	tel      *telemetry.Call // nil: nobody looks
 	span     telemetry.Attempt
@@ -92,11 +94,15 @@ func (c *call) first() error {
 		}
 	}
 	now := c.g.now()
-	t, left := c.g.pick(c.ctx, now, &c.trial, c.careful)
+	c.shared = attempt.SharedFrom(c.ctx)
+	t, left := c.g.pick(c.ctx, now, c.shared, &c.trial, c.careful)
 	if t == nil {
 		c.g.counts.refused.Add(1)
 		c.tel.End(c.ctx, telemetry.Refused, left, 0)
 		return left
+	}
+	if c.trial { // not before its target was ready for one: another goroutine, whose clock was ahead, may have seen to that
+		now = c.g.now()
 	}
 	c.start(t, now)
 	return nil
@@ -140,6 +146,9 @@ func (c *call) attemptContext() context.Context {
 // succeed ends a call that went well. It counts last: should a callback panic, abort counts.
 func (c *call) succeed() {
 	c.running = false
+	if c.shared != nil { // before the others are told that they have lost
+		c.shared.Won(c.g, c.g.now()-c.began)
+	}
 	c.g.wentOn(c.t, c.began, c.trial)
 	if c.limited != nil && c.exchange == nil {
 		c.limited.Release()
@@ -174,6 +183,9 @@ func (c *call) fail(err error) (over bool, _ error) {
 func (c *call) judge(err error) {
 	outcome := c.outcomeOf(err)
 	switch {
+	case outcome == telemetry.Canceled && c.lostByFar():
+		c.running = false
+		c.g.wentWrong(c.t, c.began, wordSlow, c.trial)
 	case outcome == telemetry.Canceled || c.exchange.caused(err):
 		c.running = false
 		c.g.saysNothing(c.t, c.trial)
@@ -193,6 +205,21 @@ func (c *call) judge(err error) {
 	c.endSpan(outcome, err)
 }
 
+// lostByFar reports whether the attempt was cancelled because another of the same call was faster, at another target, by as
+// much as makes a target a slow one. Else a hedge around the group would hide a slow target from it for ever: no call would
+// wait for that to answer. That both have become slow is not held against anybody.
+func (c *call) lostByFar() bool {
+	if c.shared == nil || c.g.set.slowFactor == 0 || !errors.Is(context.Cause(c.ctx), attempt.ErrLost) {
+		return false
+	}
+	won, ok := c.shared.Winner(c.g)
+	took := c.g.now() - c.began
+	return ok && float64(took) > max(float64(won)*c.g.set.slowFactor, float64(won)+leastSlowness)
+}
+
+// wordSlow is the type of the error that it is to have lost by far.
+const wordSlow = "slow"
+
 // another begins the next attempt, or says why there is none.
 func (c *call) another(err error) (why error) {
 	switch {
@@ -206,7 +233,7 @@ func (c *call) another(err error) (why error) {
 		return ErrTries
 	}
 	now := c.g.now()
-	t, none := c.g.next(c.ctx, now, c.visited)
+	t, none := c.g.next(c.ctx, now, c.shared, c.visited)
 	if t == nil {
 		return none
 	}

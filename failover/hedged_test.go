@@ -29,6 +29,7 @@ func TestHedgesGoElsewhere(t *testing.T) {
 							n := len(taken)
 							mu.Unlock()
 							if n == 4 {
+								time.Sleep(2 * time.Millisecond) // not so fast that the others would be slow targets
 								return 7, nil
 							}
 							<-ctx.Done()
@@ -47,6 +48,48 @@ func TestHedgesGoElsewhere(t *testing.T) {
 					if s.State != failover.Healthy || s.Failures != 0 || s.InFlight != 0 {
 						t.Errorf("a lost attempt counts against its target: %+v", s)
 					}
+				}
+			})
+		})
+	}
+}
+
+// A target that a hedge keeps on saving its callers from is slow, and is ejected, although no call has waited for it to
+// answer. Where the hedge is as slow, none is.
+func TestHedgesDoNotHideASlowTarget(t *testing.T) {
+	for name, row := range map[string]struct {
+		others time.Duration
+		want   failover.State
+	}{
+		"the others are quick": {5 * time.Millisecond, failover.Ejected},
+		"all are slow":         {100 * time.Millisecond, failover.Healthy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := failover.MustNew(failover.Config[int]{Targets: targets(3)})
+				p := hedge.MustNew(hedge.Config{Delay: 20 * time.Millisecond, MaxExtraLoad: -1})
+				for range 5 {
+					if _, err := hedge.Do(t.Context(), p, func(ctx context.Context) (int, error) {
+						return failover.Do(ctx, g, func(ctx context.Context, i int) (int, error) {
+							takes := row.others
+							if i == 0 {
+								takes = time.Second
+							}
+							select {
+							case <-time.After(takes):
+								return i, nil
+							case <-ctx.Done():
+								return 0, ctx.Err()
+							}
+						})
+					}); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				s := g.Snapshot()
+				if is := s.Targets[0]; is.State != row.want || s.Ignored != 5 {
+					t.Errorf("%v (%s), %d ignored", is.State, is.Why, s.Ignored)
 				}
 			})
 		})

@@ -8,7 +8,10 @@ import "time"
 func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	now := g.now()
 	t.inFlight.Add(-1)
-	if !trial && int64(began) < t.since.Load() {
+	if trial {
+		defer t.trial.Store(false) // OnChange may panic
+	}
+	if int64(began) < t.since.Load() {
 		g.tooLate(t, unpacked(packed(now-began)))
 		return
 	}
@@ -21,9 +24,6 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	}
 	if g.set.suspicion > 0 {
 		t.rhythm.beat(int64(now))
-	}
-	if trial {
-		defer t.trial.Store(false) // OnChange may panic
 	}
 	if t.is() != Healthy {
 		g.wentWell(t, trial)
@@ -45,7 +45,8 @@ func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool
 	t.failedWith(word)
 	if trial {
 		defer t.trial.Store(false)
-	} else if int64(began) < t.since.Load() {
+	}
+	if int64(began) < t.since.Load() {
 		g.tooLate(t, tally{bad: 1})
 		return
 	}

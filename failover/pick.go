@@ -13,7 +13,7 @@ import (
 
 // pick chooses the target of a call's first attempt, at that time. trial is set if that is to find out whether the target is
 // well again; careful calls are not used for that. Where there is no target the error says why.
-func (g *core) pick(ctx context.Context, now time.Duration, trial *bool, careful bool) (*target, error) {
+func (g *core) pick(ctx context.Context, now time.Duration, shared *attempt.Shared, trial *bool, careful bool) (*target, error) {
 	if int64(now) >= g.due.Load() {
 		g.tend(now)
 	}
@@ -21,7 +21,6 @@ func (g *core) pick(ctx context.Context, now time.Duration, trial *bool, careful
 		g.refresh(now)
 	}
 	t := g.table.Load()
-	shared := attempt.SharedFrom(ctx)
 	if shared != nil && shared.Any(g) { // another attempt of the same call has been here
 		if x := g.elsewhere(t, ctx, shared, nil, now); x != nil {
 			shared.Take(g, x.state)
@@ -58,9 +57,8 @@ func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, 
 
 // next chooses the target of a further attempt, at that time: one that has not been tried and is not known to be down; or if there is
 // none of that kind, one that is, within the credit for such.
-func (g *core) next(ctx context.Context, now time.Duration, visited []*state) (*target, error) {
+func (g *core) next(ctx context.Context, now time.Duration, shared *attempt.Shared, visited []*state) (*target, error) {
 	t := g.table.Load()
-	shared := attempt.SharedFrom(ctx)
 	x := g.elsewhere(t, ctx, shared, visited, now)
 	if x == nil && shared != nil { // rather one that another attempt is trying than none
 		x = g.elsewhere(t, ctx, nil, visited, now)

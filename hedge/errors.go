@@ -1,12 +1,12 @@
 package hedge
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strings"
 
+	"github.com/holdfast-go/holdfast/internal/attempt"
 	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -15,7 +15,7 @@ import (
 
 // ErrLost is the cause of an attempt's context that was cancelled because another attempt was faster, or because the
 // caller has gone: context.Cause(ctx) in fn.
-var ErrLost = errors.New("hedge: another attempt was faster")
+var ErrLost = attempt.ErrLost
 
 // lost is what an attempt's context is cancelled with.
 var lost = deadline.NewCause(ErrLost)

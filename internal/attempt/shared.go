@@ -2,8 +2,10 @@ package attempt
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Shared is what the attempts of one call tell each other: which targets they have gone to. A hedge hands it out with the
@@ -11,10 +13,15 @@ import (
 type Shared struct {
 	mu    sync.Mutex
 	taken []visit
+	by    any // whose choice the target was that answered
+	took  time.Duration
 }
 
 // visit is one attempt's choice. The key is whose choice, as there may be several below one another.
 type visit struct{ by, target any }
+
+// ErrLost is the cause of an attempt's context when another attempt of its call was faster.
+var ErrLost = errors.New("hedge: another attempt was faster")
 
 // SharedFrom returns what the attempts share to which ctx belongs; nil if it belongs to none.
 func SharedFrom(ctx context.Context) *Shared {
@@ -43,4 +50,19 @@ func (s *Shared) Any(by any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.taken, func(v visit) bool { return v.by == by })
+}
+
+// Won notes that an attempt has succeeded at the target of its choice, and how long that took.
+func (s *Shared) Won(by any, took time.Duration) {
+	s.mu.Lock()
+	s.by, s.took = by, took
+	s.mu.Unlock()
+}
+
+// Winner is how long the attempt took that has succeeded, for one that has lost to compare itself with; false if it went
+// another way, or there is none.
+func (s *Shared) Winner(by any) (took time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.took, s.by != nil && s.by == by
 }
