@@ -17,16 +17,21 @@ type call[T any] struct {
 	value   T // the winner's; before there is one, that of the first attempt if it failed
 }
 
-// do makes a call. x is that of a Transport.
-func do[T any](ctx context.Context, p *Policy, at *pace, fn func(context.Context) (T, error), discard func(T), x *exchange) (v T, err error) {
+// do makes a call.
+func do[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), discard func(T)) (v T, err error) {
 	if fn == nil {
 		return v, fmt.Errorf("%s: %w", p.name(), errNilFunc)
 	}
+	c := &call[T]{fn: fn, discard: discard}
+	return c.do(ctx, p, p.pace, nil)
+}
+
+// do makes the call. x is that of a Transport.
+func (c *call[T]) do(ctx context.Context, p *Policy, at *pace, x *exchange) (v T, err error) {
 	if ctx.Err() != nil {
 		p.counts.ignored.Add()
 		return v, cause.Of(p.label, ctx)
 	}
-	c := &call[T]{fn: fn, discard: discard}
 	c.begin(ctx, p, at, x)
 	defer c.abandon()
 	c.start(&c.first, c)

@@ -14,36 +14,66 @@ import (
 // exchange is a call in a Transport.
 //
 // A caller who has closed the response's body may change the request and send it again (net/http.RoundTripper says so),
-// while an attempt that lost is still reading it, or is only about to start. So attempts are made of a copy.
+// while an attempt that lost is still reading it, or is only about to start. So attempts are made of copies, and those are
+// made while the caller waits for certain.
 type exchange struct {
-	req      http.Request // as it was
-	url      url.URL      // what req.URL points to
+	call     call[*http.Response]
+	req      *http.Request // the caller's
+	first    *http.Request // the first attempt's; nil: it has not begun, and the caller's body is in nobody's hands
+	url      url.URL       // the first attempt's
+	copied   *http.Request // what further attempts are made of, once there is one
 	next     http.RoundTripper
-	faithful bool        // next leaves requests alone
-	begun    bool        // the first attempt has: the caller's body is in its hands
 	hopeless atomic.Bool // what the caller gave to send has failed
 }
 
-// noHeader is the header of requests without one. It is never written to.
+// noHeader is the header of requests without one, for those who are known not to write there.
 var noHeader = http.Header{}
 
 func newExchange(req *http.Request, next http.RoundTripper) *exchange {
-	x := &exchange{req: *req, next: next, faithful: httpx.Faithful(next)}
-	if req.URL != nil {
-		x.url = *req.URL
-		x.req.URL = &x.url
-	}
-	if x.req.Header = noHeader; req.Header == nil || len(req.Header) > 0 {
-		x.req.Header = req.Header.Clone()
-	}
+	x := &exchange{req: req, next: next}
+	x.call.fn, x.call.discard = x.send, httpx.Discard
 	return x
+}
+
+// begin makes the first attempt's request, which has the caller's body. It is called in the caller's goroutine.
+func (x *exchange) begin(ctx context.Context) {
+	first := x.req.WithContext(ctx)
+	if x.req.URL != nil {
+		x.url = *x.req.URL
+		first.URL = &x.url
+	}
+	if first.Header = noHeader; len(x.req.Header) > 0 || x.req.Header == nil || !httpx.Faithful(x.next) {
+		first.Header = x.req.Header.Clone()
+	}
+	x.first = first
+}
+
+// another prepares for one more attempt. It is called while the race is open and cannot be decided.
+func (x *exchange) another() {
+	if x.copied != nil {
+		return
+	}
+	x.copied = x.req.WithContext(x.req.Context())
+	x.copied.Header = x.req.Header.Clone()
+	x.copied.URL = cloneURL(x.req.URL)
+}
+
+func cloneURL(u *url.URL) *url.URL {
+	if u == nil {
+		return nil
+	}
+	own := *u
+	return &own
 }
 
 // send makes one attempt. A response that may be a failure comes with a StatusError for HedgeIf to judge.
 func (x *exchange) send(ctx context.Context) (*http.Response, error) {
-	req, err := x.request(ctx)
-	if err != nil {
-		return nil, err
+	req := x.first
+	if attempt.From(ctx) > 1 {
+		var err error
+		if req, err = x.again(ctx); err != nil {
+			return nil, err
+		}
 	}
 	req, body := httpx.WatchBody(req)
 	answered := false
@@ -64,33 +94,17 @@ func (x *exchange) send(ctx context.Context) (*http.Response, error) {
 	return resp, httpx.NewStatusError(resp, time.Now())
 }
 
-// request is that of the attempt of ctx. The first has the caller's body; and the header as it is, unless somebody below
-// might write there while the next attempt copies it.
-func (x *exchange) request(ctx context.Context) (*http.Request, error) {
-	again := attempt.From(ctx) > 1
-	if again && ctx.Err() != nil { // GetBody is not called for one that has lost
+// again is the request of an attempt after the first. It has a header, a URL and a body of its own.
+func (x *exchange) again(ctx context.Context) (*http.Request, error) {
+	if ctx.Err() != nil { // GetBody is not called for one that has lost
 		return nil, context.Cause(ctx)
 	}
-	var req *http.Request
-	if again {
-		var err error
-		if req, err = httpx.Resend(ctx, &x.req, nil); err != nil {
-			x.hopeless.Store(true)
-			return nil, err
-		}
-	} else {
-		req = x.req.WithContext(ctx)
+	req, err := httpx.Resend(ctx, x.copied, nil)
+	if err != nil {
+		x.hopeless.Store(true)
+		return nil, err
 	}
-	if x.faithful {
-		return req, nil
-	}
-	if !again {
-		req.Header = x.req.Header.Clone()
-	}
-	if req.URL != nil {
-		own := x.url
-		req.URL = &own
-	}
+	req.URL = cloneURL(req.URL)
 	return req, nil
 }
 
@@ -100,7 +114,7 @@ func (x *exchange) pointless() bool {
 		return false
 	}
 	select {
-	case <-x.req.Cancel: //lint:ignore SA1019 http.Client uses it still for its Timeout
+	case <-x.first.Cancel: //lint:ignore SA1019 http.Client uses it still for its Timeout
 		return true
 	default:
 		return x.hopeless.Load()

@@ -73,7 +73,7 @@ func DoDiscard[T any](ctx context.Context, p *Policy, fn func(context.Context) (
 	if p == nil && fn != nil {
 		return fn(ctx)
 	}
-	return do(ctx, p, p.paceOf(), fn, discard, nil)
+	return do(ctx, p, fn, discard)
 }
 
 // Wrap returns fn under the policy: build a stack once, call it like the function it guards. It panics if fn is nil.
@@ -111,13 +111,6 @@ func (p *Policy) name() string {
 		return "hedge"
 	}
 	return p.label
-}
-
-func (p *Policy) paceOf() *pace {
-	if p == nil {
-		return nil
-	}
-	return p.pace
 }
 
 // now is the time since the policy was made. It reads one clock where time.Now reads two.

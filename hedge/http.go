@@ -48,7 +48,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var x *exchange
 	handedOn := false
 	defer func() {
-		if !handedOn && (x == nil || !x.begun) { // no attempt was made, or a callback panicked before
+		if !handedOn && (x == nil || x.first == nil) { // no attempt was made, or a callback panicked before
 			httpx.CloseBody(req)
 		}
 	}()
@@ -57,7 +57,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.next.RoundTrip(req)
 	}
 	x = newExchange(req, t.next)
-	resp, err := do(req.Context(), p, p.paceFor(req), x.send, httpx.Discard, x)
+	resp, err := x.call.do(req.Context(), p, p.paceFor(req), x)
 	if resp == nil {
 		return nil, err
 	}

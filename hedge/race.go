@@ -23,18 +23,19 @@ type race struct {
 	tel       *telemetry.Call // nil: nobody looks
 	began     time.Duration
 	delay     time.Duration
-	over      chan struct{} // closed when it is decided
 
 	mu       sync.Mutex
 	state    state
-	running  int       // attempts under way
-	pending  int       // attempts that may be about to start
-	reserved int       // of these, hedges
-	granted  int       // hedges that were not denied
-	refused  bool      // the last one that was asked for was denied
-	first    runner    // the first attempt
-	hedges   []*runner // the others
-	winner   *runner   // of a race that was won
+	done     bool          // all that follows from the end has been done
+	over     chan struct{} // closed then; nil: nobody waits yet
+	running  int           // attempts under way
+	pending  int           // attempts that may be about to start
+	reserved int           // of these, hedges
+	granted  int           // hedges that were not denied
+	refused  bool          // the last one that was asked for was denied
+	first    runner        // the first attempt
+	hedges   []*runner     // the others
+	winner   *runner       // of a race that was won
 	timer    *time.Timer
 	next     time.Duration // what the timer was set to
 	panic    any           // what reaches the caller of one that panicked; nil: runtime.Goexit
@@ -79,7 +80,6 @@ func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
 	if p.scope.Active(ctx) {
 		r.ctx, r.tel = p.scope.StartCall(ctx)
 	}
-	r.over = make(chan struct{})
 	r.began = p.now()
 	p.load.called(r.began, &p.counts.calls)
 	r.delay = at.delay()
@@ -88,6 +88,13 @@ func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
 
 // start starts an attempt that is pending, unless the race was decided meanwhile.
 func (r *race) start(a *runner, by starter) {
+	if r.ready(a) {
+		go by.run(a)
+	}
+}
+
+// ready makes an attempt that is pending one that is running, and reports whether it is not too late for that.
+func (r *race) ready(a *runner) bool {
 	ctx := r.ctx
 	if attempt.From(ctx) != a.number { // the caller may be an attempt of another call
 		ctx = attempt.With(ctx, a.number)
@@ -107,18 +114,21 @@ func (r *race) start(a *runner, by starter) {
 		r.running++
 		if a != &r.first {
 			r.hedges = append(r.hedges, a)
+			if r.exchange != nil {
+				r.exchange.another()
+			}
 		}
 	}
 	r.mu.Unlock()
 	if tooLate {
 		a.own.CancelCause(lost)
 		a.tel.End(telemetry.Lost, nil)
-		return
+		return false
 	}
 	if r.exchange != nil && a == &r.first {
-		r.begun = true
+		r.exchange.begin(a.ctx)
 	}
-	go by.run(a)
+	return true
 }
 
 // hedge starts another attempt if there may be one, and sets the timer for the one after it.
@@ -185,13 +195,34 @@ func (r *race) denied(again bool) (bool, denial) {
 }
 
 // wait waits until the race is decided. Meanwhile hedges start in the goroutine of a timer.
+//
+// First it lets the attempt run, unless the next is to start beside it: what is over soon needs no timer, and nobody has to
+// be woken.
 func (r *race) wait(by starter) {
+	if r.delay > 0 {
+		runtime.Gosched()
+	}
+	over := r.waitFor()
+	if over == nil {
+		return
+	}
 	r.arm(by, true)
 	select {
-	case <-r.over:
+	case <-over:
 	case <-r.ctx.Done():
-		r.leave()
+		r.leave(over)
 	}
+}
+
+// waitFor returns what will be closed at the end; nil if there is nothing to wait for any more.
+func (r *race) waitFor() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done {
+		return nil
+	}
+	r.over = make(chan struct{})
+	return r.over
 }
 
 // arm sets the timer for the next hedge: the delay counts from the start of the last attempt. If that was denied, another
@@ -221,7 +252,7 @@ const (
 	longestWait = time.Duration(math.MaxInt64)
 )
 
-// tick starts a hedge if there may be one. It runs in a goroutine of its own.
+// tick makes a hedge if there may be one. It runs in a goroutine of its own, which then is the attempt's.
 func (r *race) tick(by starter) {
 	over := false
 	defer func() {
@@ -229,8 +260,13 @@ func (r *race) tick(by starter) {
 			r.aborted(nil, recover())
 		}
 	}()
-	r.hedge(by)
+	a := r.admit()
+	ready := a != nil && r.ready(a)
+	r.arm(by, a != nil)
 	over = true
+	if ready {
+		by.run(a)
+	}
 }
 
 // room reports whether there may be one more attempt, as far as their number goes.
@@ -348,16 +384,17 @@ func (r *race) aborted(a *runner, panicValue any) {
 
 // leave is for a caller whose context has ended. An attempt that heeds the context may be about to return a success: it
 // is given the chance to, but no time.
-func (r *race) leave() {
+func (r *race) leave(over <-chan struct{}) {
 	for range 10 {
 		select {
-		case <-r.over:
+		case <-over:
 			return
 		default:
 			runtime.Gosched()
 		}
 	}
 	r.abandon()
+	<-over // who decided it may not have come to it
 }
 
 // abandon ends the race without a result. It does nothing if it has ended.
@@ -384,8 +421,11 @@ func (r *race) decided() {
 	for _, a := range r.hedges {
 		r.letGoLocked(a)
 	}
+	r.done = true
+	if r.over != nil {
+		close(r.over)
+	}
 	r.mu.Unlock()
-	close(r.over)
 }
 
 // letGoLocked ends what an attempt holds, unless its value is the caller's. One that has failed was heard of: its context
