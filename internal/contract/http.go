@@ -20,7 +20,7 @@ type server struct {
 	handler   atomic.Value // http.HandlerFunc
 	dialed    atomic.Int64 // connections
 	open      atomic.Int64 // bodies, of requests and responses, that were opened and not closed
-	onDrop    func()       // called when a response's body is closed
+	onDrop    atomic.Value // func(), called when a response's body is closed
 }
 
 // overHTTP runs a row over HTTP/1.1 and HTTP/2, in the doors that are HTTP's.
@@ -74,7 +74,8 @@ func (s *server) handle(f http.HandlerFunc) { s.handler.Store(f) }
 func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := s.transport.RoundTrip(req)
 	if err == nil {
-		resp.Body = &watchedBody{counted(resp.Body, &s.open), s.onDrop}
+		onDrop, _ := s.onDrop.Load().(func())
+		resp.Body = &watchedBody{counted(resp.Body, &s.open), onDrop}
 	}
 	return resp, err
 }

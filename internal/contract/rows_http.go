@@ -128,10 +128,11 @@ func (p *bodyPath) exchange(t *testing.T, s *Subject, srv *server) {
 	if p.done {
 		cancel()
 	}
-	srv.onDrop = nil
+	onDrop := func() {}
 	if p.dropped {
-		srv.onDrop = cancel
+		onDrop = cancel
 	}
+	srv.onDrop.Store(onDrop)
 	var n atomic.Int64
 	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		if p.handle == nil {
