@@ -67,22 +67,30 @@ func run[T, R any](c *call, fn func(context.Context, T) (R, error), drop func(R)
 	}
 	for {
 		v, err = fn(c.attemptContext(), valueOf[T](c.t))
+		c.inHand = true
 		if err == nil {
-			c.inHand = true
 			c.succeed()
 			over = true
 			return v, nil
 		}
-		c.inHand = true
-		if over, err = c.fail(err); over {
+		next, why := c.fail(err)
+		if next == nil {
+			err = c.giveUp(err, why)
+			over = true
 			return v, err
 		}
-		c.inHand = false
+		failed, none := v, *new(R)
+		v, c.inHand = none, false
 		if drop != nil {
-			drop(v)
+			drop(failed)                     // under its own context: the next attempt begins after that
+			if why = c.ended(); why != nil { // which took some time
+				err = c.giveUp(err, why)
+				over = true
+				return v, err
+			}
 		}
-		var none R
-		v = none
+		c.cancelAttempt()
+		c.start(next, c.g.now())
 	}
 }
 
@@ -113,7 +121,7 @@ func (c *call) unresolved(err error) error {
 	outcome, count := telemetry.Refused, &c.g.counts.refused
 	if c.ctx.Err() != nil {
 		err, count = cause.Of(c.g.label, c.ctx), &c.g.counts.ignored
-		outcome = c.ended()
+		outcome = outcomeOfEnd(c.ctx.Err())
 	} else {
 		err = &Error{Name: c.g.set.name, Reason: err}
 	}
@@ -125,7 +133,7 @@ func (c *call) unresolved(err error) error {
 // start begins an attempt.
 func (c *call) start(t *target, now time.Duration) {
 	c.t, c.number, c.running, c.began = t, c.number+1, true, now
-	if t.inFlight.Add(1) == 1 && c.g.set.suspicion > 0 {
+	if n := t.inFlight.Add(1); c.g.set.suspicion > 0 && n <= t.open.Load()+1 {
 		t.rhythm.busy(int64(c.began))
 	}
 }
@@ -153,9 +161,7 @@ func (c *call) succeed() {
 	if c.limited != nil && c.exchange == nil {
 		c.limited.Release()
 	}
-	if c.g.set.budget != nil {
-		c.g.set.budget.Deposit()
-	}
+	c.g.deposit()
 	if c.number == 1 {
 		c.g.counts.atOnce.Add()
 	} else {
@@ -167,42 +173,45 @@ func (c *call) succeed() {
 	}
 }
 
-// fail takes a failure, and begins the next attempt if there is to be one; else it returns what to return.
-func (c *call) fail(err error) (over bool, _ error) {
+// deposit tells the Budget of a success.
+func (g *core) deposit() {
+	if g.set.budget != nil {
+		g.set.budget.Deposit()
+	}
+}
+
+// fail takes a failure, and returns the target of the next attempt, or why there is none.
+func (c *call) fail(err error) (next *target, why error) {
 	c.judge(err)
 	c.tried = append(c.tried, TargetError{c.t.name, err})
 	c.visited = append(c.visited, c.t.state)
-	why := c.another(err)
-	if why == nil {
-		return false, nil
-	}
-	return true, c.giveUp(err, why)
+	return c.another(err)
 }
 
-// judge takes note of what the attempt says about its target.
+// judge takes note of what the attempt says about its target. It asks others' code first: should that panic, the attempt
+// is still under way, and abort ends it.
 func (c *call) judge(err error) {
-	outcome := c.outcomeOf(err)
+	outcome, word := c.outcomeOf(err), telemetry.ErrorType(err)
+	slow := outcome == telemetry.Canceled && c.lostByFar()
+	neutral := !slow && (outcome == telemetry.Canceled || c.exchange.caused(err))
+	refused := !slow && !neutral && failure.Refused(err)
+	counts := !slow && !neutral && !refused && c.g.set.countIf(err)
+	trial := c.trial
+	c.running, c.trial = false, false
+	defer func() { // OnChange may panic
+		c.g.counts.attempt(c.number, outcome)
+		c.endSpan(outcome, err)
+	}()
 	switch {
-	case outcome == telemetry.Canceled && c.lostByFar():
-		c.running = false
-		c.g.wentWrong(c.t, c.began, wordSlow, c.trial)
-	case outcome == telemetry.Canceled || c.exchange.caused(err):
-		c.running = false
-		c.g.saysNothing(c.t, c.trial)
-	case failure.Refused(err):
-		c.running = false
-		c.g.turnedAway(c.t, c.began, c.trial)
-	case !c.g.set.countIf(err):
-		c.running = false
-		c.g.saysNothing(c.t, c.trial)
+	case slow:
+		c.g.wentWrong(c.t, c.began, wordSlow, trial)
+	case refused:
+		c.g.turnedAway(c.t, c.began, trial)
+	case counts:
+		c.g.wentWrong(c.t, c.began, word, trial)
 	default:
-		word := telemetry.ErrorType(err)
-		c.running = false
-		c.g.wentWrong(c.t, c.began, word, c.trial)
+		c.g.saysNothing(c.t, trial)
 	}
-	c.trial = false
-	c.g.counts.attempt(c.number, outcome)
-	c.endSpan(outcome, err)
 }
 
 // lostByFar reports whether the attempt was cancelled because another of the same call was faster, at another target, by as
@@ -220,29 +229,26 @@ func (c *call) lostByFar() bool {
 // wordSlow is the type of the error that it is to have lost by far.
 const wordSlow = "slow"
 
-// another begins the next attempt, or says why there is none.
-func (c *call) another(err error) (why error) {
-	switch {
-	case c.ctx.Err() != nil:
-		return cause.Of("", c.ctx)
+// another chooses the target of the next attempt, or says why there is none.
+func (c *call) another(err error) (next *target, why error) {
+	switch end := c.ended(); {
+	case end != nil:
+		return nil, end
 	case c.exchange.caused(err) || !c.g.set.failoverIf(err):
-		return ErrNotMovable
+		return nil, ErrNotMovable
 	case !c.exchange.repeatable(err):
-		return ErrNotRepeatable
+		return nil, ErrNotRepeatable
 	case c.number >= c.g.set.maxTries:
-		return ErrTries
+		return nil, ErrTries
 	}
-	now := c.g.now()
-	t, none := c.g.next(c.ctx, now, c.shared, c.visited)
-	if t == nil {
-		return none
+	next, none := c.g.next(c.ctx, c.g.now(), c.shared, c.visited)
+	if next == nil {
+		return nil, none
 	}
 	if b := c.g.set.budget; b != nil && !failure.Refused(err) && !b.Withdraw() {
-		return ErrBudget
+		return nil, ErrBudget
 	}
-	c.cancelAttempt()
-	c.start(t, now)
-	return nil
+	return next, nil
 }
 
 // cancelAttempt ends the time limit of an attempt whose value nobody gets.
@@ -256,8 +262,8 @@ func (c *call) cancelAttempt() {
 // giveUp ends a call that failed for good.
 func (c *call) giveUp(err, why error) error {
 	outcome := telemetry.Failure
-	if c.ctx.Err() != nil {
-		outcome = c.ended()
+	if end := c.ended(); end != nil {
+		outcome = outcomeOfEnd(end)
 	}
 	if outcome == telemetry.Canceled {
 		c.g.counts.ignored.Add(1)
@@ -282,6 +288,10 @@ func (c *call) plain(err, why error) bool {
 	if end := c.ctx.Err(); end != nil {
 		return errors.Is(err, end) && errors.Is(err, context.Cause(c.ctx))
 	}
+	if c.ended() != nil {
+		_, response := err.(*StatusError)
+		return !response // it is net/http's own, for Request.Cancel
+	}
 	return why == ErrNotMovable
 }
 
@@ -290,9 +300,9 @@ func (c *call) abort() {
 	c.g.counts.failed.Add(1)
 	if c.running {
 		c.g.counts.attempt(c.number, telemetry.Failure)
-		c.endSpan(telemetry.Failure, telemetry.ErrAborted)
 		defer c.g.wentWrong(c.t, c.began, telemetry.ErrorType(telemetry.ErrAborted), c.trial) // it may run OnChange
 	}
+	c.endSpan(telemetry.Failure, telemetry.ErrAborted)
 	if c.limited != nil {
 		c.limited.Cancel()
 	}
@@ -301,9 +311,9 @@ func (c *call) abort() {
 
 // outcomeOf is how an attempt that failed ended.
 func (c *call) outcomeOf(err error) telemetry.Outcome {
-	switch {
-	case c.ctx.Err() != nil:
-		return c.ended()
+	switch end := c.ended(); {
+	case end != nil:
+		return outcomeOfEnd(end)
 	case failure.Refused(err):
 		return telemetry.Refused
 	case errors.Is(err, context.DeadlineExceeded):
@@ -313,9 +323,17 @@ func (c *call) outcomeOf(err error) telemetry.Outcome {
 	}
 }
 
-// ended is how a call ended whose context did.
-func (c *call) ended() telemetry.Outcome {
-	if errors.Is(c.ctx.Err(), context.DeadlineExceeded) {
+// ended says why the caller wants no more; nil: it does.
+func (c *call) ended() error {
+	if c.ctx.Err() != nil {
+		return cause.Of("", c.ctx)
+	}
+	return c.exchange.canceled()
+}
+
+// outcomeOfEnd is how a call ended that its caller wanted no more.
+func outcomeOfEnd(why error) telemetry.Outcome {
+	if t, ok := why.(interface{ Timeout() bool }); ok && t.Timeout() { // its own: the cause may be anything
 		return telemetry.Timeout
 	}
 	return telemetry.Canceled

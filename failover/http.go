@@ -27,7 +27,8 @@ import (
 // Balance, and Config.AttemptTimeout runs on.
 //
 // All headers go to each target, as the targets of a group are one service; but what was to go over TLS loses its
-// credentials (Authorization, Cookie, Proxy-Authorization) on the way to a target without.
+// credentials (Authorization, Cookie, Proxy-Authorization) on the way to a target without. A target whose URL has a user
+// gets those of it, if the request has no Authorization.
 func Transport(g *Group[*url.URL], next http.RoundTripper) http.RoundTripper {
 	return &transport{g, httpx.Next(next)}
 }
@@ -40,6 +41,9 @@ type transport struct {
 // Unwrap returns the transport underneath, for tools that look for one.
 func (t *transport) Unwrap() http.RoundTripper { return t.next }
 
+// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
+func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
+
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
@@ -47,26 +51,26 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.group == nil {
 		return t.next.RoundTrip(req)
 	}
-	g := t.group.inner()
-	ctx := req.Context()
-	if g.set.requestKey != nil && ctx.Err() == nil {
-		ctx = g.withRequestKey(ctx, req)
+	x := exchange{req: req, next: t.next}
+	defer func() {
+		if !x.sent { // there was no target, or a callback panicked before there was one
+			httpx.CloseBody(req)
+		}
+	}()
+	g, ctx := t.group.inner(), req.Context()
+	if ctx.Err() == nil {
+		ctx, x.safe = g.withRequestKey(ctx, req), g.mayRepeat(req)
 	}
-	x := exchange{req: req, next: t.next, safe: g.mayRepeat(req)}
 	if err := x.begin(ctx, g, false); err != nil {
-		httpx.CloseBody(req)
 		return nil, err
 	}
 	x.call.exchange, x.call.careful = &x, !x.safe
 	resp, err := run(&x.call, x.send, httpx.Discard)
-	if !x.sent {
-		httpx.CloseBody(req)
-	}
 	if resp == nil {
 		x.cancelAttempt()
 		return nil, x.noResponse(err)
 	}
-	if err != nil && x.ctx.Err() != nil { // the caller no longer wants it
+	if err != nil && x.ended() != nil { // the caller no longer wants it
 		httpx.Discard(resp)
 		x.cancelAttempt()
 		return nil, err
@@ -75,53 +79,61 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// withRequestKey asks RequestKey, and sees to the body should that panic.
+// withRequestKey asks RequestKey what the request sticks to.
 func (g *core) withRequestKey(ctx context.Context, req *http.Request) context.Context {
-	asked := false
-	defer func() {
-		if !asked {
-			httpx.CloseBody(req)
-		}
-	}()
-	key := g.set.requestKey(req)
-	asked = true
-	if key == "" {
+	if g.set.requestKey == nil {
 		return ctx
 	}
-	return WithKey(ctx, key)
+	if key := g.set.requestKey(req); key != "" {
+		return WithKey(ctx, key)
+	}
+	return ctx
 }
 
 // mayRepeat reports whether a request may be sent to another target after it may have reached one.
 func (g *core) mayRepeat(req *http.Request) bool {
-	if httpx.IsUpgrade(req) || !httpx.Replayable(req) {
+	switch {
+	case httpx.IsUpgrade(req) || !httpx.Replayable(req):
 		return false
+	case g.set.repeatRequest != nil:
+		return g.set.repeatRequest(req)
 	}
-	if g.set.repeatRequest == nil {
-		return httpx.Idempotent(req)
-	}
-	asked := false
-	defer func() {
-		if !asked {
-			httpx.CloseBody(req)
-		}
-	}()
-	may := g.set.repeatRequest(req)
-	asked = true
-	return may
+	return httpx.Idempotent(req)
 }
 
 // exchange is a call in a Transport.
 type exchange struct {
 	call
-	req  *http.Request
-	next http.RoundTripper
-	safe bool        // it may be repeated after it may have reached a target
-	sent bool        // an attempt had the caller's body
-	body *httpx.Body // of the attempt, if it is watched
+	req    *http.Request
+	next   http.RoundTripper
+	safe   bool        // it may be repeated after it may have reached a target
+	sent   bool        // an attempt had the caller's body
+	unsent bool        // the request of the attempt could not be made
+	body   *httpx.Body // of the attempt, if it is watched
 }
 
-// caused reports whether an error is that of the request's own body.
-func (x *exchange) caused(err error) bool { return x != nil && x.body.Caused(err) }
+// caused reports whether an error is the caller's own doing: the body could not be read, or not be made anew. No target
+// would mend that.
+func (x *exchange) caused(err error) bool { return x != nil && (x.unsent || x.body.Caused(err)) }
+
+// canceled says why the request's Cancel is closed; nil: it is not.
+func (x *exchange) canceled() error {
+	if x == nil {
+		return nil
+	}
+	select {
+	//lint:ignore SA1019 http.Client.Timeout still uses it for transports that are not its own
+	case <-x.req.Cancel:
+	default:
+		return nil
+	}
+	// http.Client.Timeout closes the channel and sets a deadline, and either may come first.
+	const soon = 50 * time.Millisecond
+	if until, ok := x.ctx.Deadline(); ok && time.Until(until) < soon {
+		return context.DeadlineExceeded
+	}
+	return context.Canceled
+}
 
 // repeatable reports whether the request may go to another target after this failure.
 func (x *exchange) repeatable(err error) bool {
@@ -138,6 +150,7 @@ func (x *exchange) repeatable(err error) bool {
 func (x *exchange) send(ctx context.Context, to *url.URL) (*http.Response, error) {
 	req, err := x.request(ctx, to)
 	if err != nil {
+		x.unsent = true
 		return nil, err
 	}
 	req, x.body = httpx.WatchBody(req)
@@ -163,40 +176,56 @@ func (x *exchange) request(ctx context.Context, to *url.URL) (*http.Request, err
 			return nil, err
 		}
 	}
-	if to == nil { // the zero value of a target: nothing to rewrite
-		return req, nil
+	if to != nil { // nil is the zero value of a target: nothing to rewrite
+		x.redirect(req, to)
 	}
-	req.URL = rewritten(x.req.URL, to)
+	return req, nil
+}
+
+// redirect makes an attempt's request one to a target.
+func (x *exchange) redirect(req *http.Request, to *url.URL) {
+	req.URL = rewritten(x.req, to)
 	switch {
 	case !x.g.set.keepHost:
 		req.Host = ""
 	case req.Host == "":
 		req.Host = x.req.URL.Host
 	}
-	if x.req.URL.Scheme == "https" && to.Scheme == "http" {
-		req.Header = req.Header.Clone()
+	exposed := x.req.URL.Scheme == "https" && to.Scheme == "http"
+	if !exposed && to.User == nil {
+		return
+	}
+	if req.Header = req.Header.Clone(); req.Header == nil {
+		req.Header = http.Header{}
+	}
+	if exposed {
 		for _, secret := range [...]string{"Authorization", "Cookie", "Proxy-Authorization"} {
 			req.Header.Del(secret)
 		}
 	}
-	return req, nil
+	if to.User != nil && req.Header.Get("Authorization") == "" { // as http.Client does
+		password, _ := to.User.Password()
+		req.SetBasicAuth(to.User.Username(), password)
+	}
 }
 
-// rewritten is a URL at another place.
-func rewritten(u, to *url.URL) *url.URL {
+// rewritten is the URL of a request at another place.
+func rewritten(req *http.Request, to *url.URL) *url.URL {
+	u := req.URL
 	at := *u
 	at.Scheme, at.Host = to.Scheme, to.Host
 	if to.User != nil {
 		at.User = to.User
 	}
-	if base := strings.TrimSuffix(to.EscapedPath(), "/"); base != "" {
-		path := base + "/" + strings.TrimPrefix(u.EscapedPath(), "/")
-		if u.Path == "" {
-			path = base
-		}
-		if plain, err := url.PathUnescape(path); err == nil {
-			at.Path, at.RawPath = plain, path
-		}
+	if req.Method == http.MethodConnect || u.Path == "*" { // that is no path
+		return &at
+	}
+	path := to.EscapedPath()
+	if u.Path != "" {
+		path = strings.TrimSuffix(path, "/") + "/" + strings.TrimPrefix(u.EscapedPath(), "/")
+	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		at.Path, at.RawPath = plain, path
 	}
 	switch {
 	case to.RawQuery == "":
@@ -210,7 +239,7 @@ func rewritten(u, to *url.URL) *url.URL {
 
 // noResponse is the error to return. A single attempt's is net/http's own, as its callers compare it.
 func (x *exchange) noResponse(err error) error {
-	if failed, ok := err.(*Error); ok && len(failed.Tried) == 1 && x.ctx.Err() == nil {
+	if failed, ok := err.(*Error); ok && len(failed.Tried) == 1 && x.ended() == nil {
 		return failed.Tried[0].Err
 	}
 	return err
@@ -227,7 +256,9 @@ func (x *exchange) handOut(resp *http.Response) {
 		return
 	}
 	t.inFlight.Add(1)
+	t.open.Add(1)
 	httpx.OnClose(resp, func() {
+		t.open.Add(-1)
 		t.inFlight.Add(-1)
 		if limited != nil {
 			limited.Cancel()

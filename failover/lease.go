@@ -69,6 +69,7 @@ func (l Lease[T]) Done(err error) {
 // settle takes the result of a lease.
 func (g *core) settle(t *target, began time.Duration, trial bool, err error) {
 	if err == nil {
+		defer g.deposit()
 		g.counts.atOnce.Add()
 		g.wentOn(t, began, trial)
 		return

@@ -38,7 +38,7 @@ func (r *rhythm) reset() {
 
 // suspect reports whether a target that has calls under way has been silent for too long.
 func (g *core) suspect(t *target, now int64) bool {
-	if g.set.suspicion == 0 || t.inFlight.Load() == 0 || t.rhythm.n.Load() < rhythmEnough {
+	if g.set.suspicion == 0 || t.inFlight.Load() <= t.open.Load() || t.rhythm.n.Load() < rhythmEnough {
 		return false
 	}
 	phi := float64(now-t.rhythm.from.Load()) / float64(max(t.rhythm.mean.Load(), 1)) / math.Ln10
