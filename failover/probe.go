@@ -42,7 +42,10 @@ func (t *table) find(s *state) *target {
 	return nil
 }
 
-var errProbeHangs = errors.New("the probe has not come back, long after its timeout")
+var (
+	errProbeHangs = errors.New("the probe has not come back, long after its timeout")
+	errProbeEnds  = errors.New("the probe ended its goroutine")
+)
 
 // probeOnce probes a target, and takes note of what that came to. A probe that does not heed its context counts as a bad one
 // when it is clear that it does not, and as another one each interval after that, until it comes back at last: its own
@@ -51,7 +54,11 @@ func (g *core) probeOnce(ctx context.Context, t *target) {
 	limited, cancel := context.WithTimeout(ctx, g.set.probeTimeout)
 	defer cancel()
 	result := make(chan error, 1)
-	g.background.all.Go(func() { result <- g.safely(limited, t) }) // watch is one of them all: nobody has stopped waiting
+	g.background.all.Go(func() { // watch is one of them all, so nobody has stopped waiting
+		err := errProbeEnds
+		defer func() { result <- err }()
+		err = g.safely(limited, t)
+	})
 	hangs := time.NewTimer(2 * g.set.probeTimeout)
 	defer hangs.Stop()
 	for late := false; ; late = true {
