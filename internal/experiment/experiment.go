@@ -1,0 +1,132 @@
+// Package experiment is what the re-runs of published experiments share: seeds, the least and the most over them, and the
+// table that an experiment prints. It is test code.
+//
+// Every table has what was published, the same model re-run without holdfast, and with holdfast. Times are virtual
+// (testing/synctest), and the chance is seeded.
+package experiment
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"text/tabwriter"
+	"time"
+)
+
+// Seeds is how often each experiment is run; the tables print the least and the most of them.
+const Seeds = 5
+
+// Reduced reports whether experiments are to be shorter: with the race detector, and under -short.
+func Reduced() bool { return raceEnabled || testing.Short() }
+
+// Fewer is full, or less where a full run would take too long.
+func Fewer(full, reduced int) int {
+	if Reduced() {
+		return reduced
+	}
+	return full
+}
+
+// OverSeeds runs each for every seed, as many at a time as there are processors.
+func OverSeeds(each func(seed uint64)) {
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var all sync.WaitGroup
+	for i := range Seeds {
+		all.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			each(uint64(i + 1))
+		})
+	}
+	all.Wait()
+}
+
+// InBubbles is OverSeeds with a bubble, and so a virtual clock, for each.
+func InBubbles(t *testing.T, each func(t *testing.T, seed uint64)) {
+	t.Helper()
+	OverSeeds(func(seed uint64) {
+		synctest.Test(t, func(t *testing.T) { each(t, seed) })
+	})
+}
+
+// Span is the least and the most of a number over the seeds. Any number of goroutines may add to it.
+type Span struct {
+	mu          sync.Mutex
+	known       bool
+	least, most float64
+}
+
+// Add adds the number of one seed.
+func (s *Span) Add(x float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known {
+		s.known, s.least, s.most = true, x, x
+	}
+	s.least, s.most = min(s.least, x), max(s.most, x)
+}
+
+// In prints the span, each end by format.
+func (s *Span) In(format string) string {
+	least, most := fmt.Sprintf(format, s.least), fmt.Sprintf(format, s.most)
+	if least == most {
+		return least
+	}
+	return least + " to " + most
+}
+
+// AtMost fails the test if any seed was above limit.
+func (s *Span) AtMost(t *testing.T, what string, limit float64) {
+	t.Helper()
+	if !s.known || s.most > limit {
+		t.Errorf("%s: %g to %g, want at most %g for every seed", what, s.least, s.most, limit)
+	}
+}
+
+// AtLeast fails the test if any seed was below limit.
+func (s *Span) AtLeast(t *testing.T, what string, limit float64) {
+	t.Helper()
+	if !s.known || s.least < limit {
+		t.Errorf("%s: %g to %g, want at least %g for every seed", what, s.least, s.most, limit)
+	}
+}
+
+// Table is what an experiment prints.
+type Table struct {
+	text  strings.Builder
+	table *tabwriter.Writer
+	began time.Time
+}
+
+// NewTable begins a table.
+func NewTable(title string, columns ...string) *Table {
+	r := &Table{began: time.Now()}
+	fmt.Fprintf(&r.text, "\n%s\n\n", title)
+	r.table = tabwriter.NewWriter(&r.text, 0, 0, 1, ' ', 0)
+	r.Row(columns...)
+	lines := make([]string, len(columns))
+	for i, c := range columns {
+		lines[i] = strings.Repeat("-", len(c))
+	}
+	r.Row(lines...)
+	return r
+}
+
+// Row adds a row.
+func (r *Table) Row(cells ...string) { fmt.Fprintf(r.table, "  %s\n", strings.Join(cells, "\t| ")) }
+
+// Print prints the table with notes under it.
+func (r *Table) Print(t *testing.T, notes string) {
+	t.Helper()
+	if err := r.table.Flush(); err != nil {
+		t.Error(err)
+	}
+	fmt.Fprintf(&r.text, "\n%s\nReal time: %.1f s.\n", strings.TrimSpace(notes), time.Since(r.began).Seconds())
+	if Reduced() {
+		r.text.WriteString("Reduced, by -short or by the race detector: without them there are more runs, and longer ones.\n")
+	}
+	t.Log(r.text.String())
+}
