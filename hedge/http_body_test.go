@@ -313,6 +313,36 @@ func TestTransportRequestUsedAgain(t *testing.T) {
 	}
 }
 
+// One that is still making its body when the caller has the request back goes on with what it was asked for, too.
+func TestTransportRequestUsedAgainEarly(t *testing.T) {
+	a := newAccounts()
+	begun, again, seen := make(chan struct{}), make(chan struct{}), make(chan string, 1)
+	base := faithfulOne{roundTripper(func(r *http.Request) (*http.Response, error) {
+		r.Body.Close()
+		if hedge.AttemptFrom(r.Context()) == 1 {
+			<-begun
+			return a.response(200, r), nil
+		}
+		seen <- fmt.Sprintln(r.Method, r.URL, r.Header)
+		return nil, errBoom
+	})}
+	r := request(t, "PUT", "http://host/path", a.body("hello"), "Idempotency-Key", "7")
+	r.GetBody = func() (io.ReadCloser, error) {
+		close(begun)
+		<-again
+		return a.body("hello"), nil
+	}
+	resp, err := hedge.Transport(hedge.MustNew(soon), base).RoundTrip(r)
+	text(t, resp, err)
+	r.Header.Set("X-Other", "1")
+	r.URL.Path, r.Method = "/other", "POST"
+	close(again)
+	if got := <-seen; got != "PUT http://host/path map[Idempotency-Key:[7]]\n" {
+		t.Errorf("the loser sends %s", got)
+	}
+	a.settled()
+}
+
 // faithfulOne is a base that is known to leave requests alone.
 type faithfulOne struct{ http.RoundTripper }
 
