@@ -23,6 +23,7 @@ type race struct {
 	tel       *telemetry.Call // nil: nobody looks
 	began     time.Duration
 	delay     time.Duration
+	shared    attempt.Shared // what a failover below knows of the other attempts
 
 	mu       sync.Mutex
 	state    state
@@ -54,14 +55,15 @@ const (
 
 // runner is one attempt.
 type runner struct {
-	number int // from 1
-	ctx    context.Context
-	own    *deadline.Context // what ctx is, or is made of
-	tel    telemetry.Attempt
-	err    error
-	ended  bool // it has a result, or was lost
-	again  bool // it failed, and another may be about to start for that
-	cut    bool // it failed, when the caller's context had ended
+	number   int // from 1
+	ctx      context.Context
+	own      *deadline.Context // what ends ctx
+	numbered attempt.Numbered  // what ctx is, or is made of
+	tel      telemetry.Attempt
+	err      error
+	ended    bool // it has a result, or was lost
+	again    bool // it failed, and another may be about to start for that
+	cut      bool // it failed, when the caller's context had ended
 }
 
 func (a *runner) kind() telemetry.AttemptKind {
@@ -95,12 +97,11 @@ func (r *race) start(a *runner, by starter) {
 
 // ready makes an attempt that is pending one that is running, and reports whether it is not too late for that.
 func (r *race) ready(a *runner) bool {
-	ctx := r.ctx
-	if attempt.From(ctx) != a.number { // the caller may be an attempt of another call
-		ctx = attempt.With(ctx, a.number)
-	}
-	a.own = deadline.New(ctx, time.Time{})
-	a.ctx = a.own
+	// The number goes around the context and not under it: what is under it is kept by the caller's context, and with that
+	// number the whole call would be.
+	a.own = deadline.New(r.ctx, time.Time{})
+	a.numbered.Init(a.own, a.number, &r.shared)
+	a.ctx = &a.numbered
 	if r.tel != nil && !r.p.cfg.NoAttemptSpans {
 		a.ctx, a.tel = r.startSpan(a)
 	}

@@ -15,9 +15,9 @@ func (r *race) startSpan(a *runner) (context.Context, telemetry.Attempt) {
 		delay = r.p.now() - r.began
 	}
 	if r.exchange != nil && a != &r.first {
-		return r.tel.StartAttempt(a.own, a.number, a.kind(), delay, telemetry.ResendCount(a.number-1))
+		return r.tel.StartAttempt(&a.numbered, a.number, a.kind(), delay, telemetry.ResendCount(a.number-1))
 	}
-	return r.tel.StartAttempt(a.own, a.number, a.kind(), delay)
+	return r.tel.StartAttempt(&a.numbered, a.number, a.kind(), delay)
 }
 
 // spoken counts how an attempt ended, and ends its span.
