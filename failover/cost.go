@@ -75,5 +75,9 @@ func faded(now int64, tick uint32) float64 {
 	if passed < costMemory/256 { // the difference is not worth the time; others' clocks may be a little behind
 		return 1
 	}
-	return math.Exp(-passed / costMemory)
+	x := passed / costMemory
+	if x < 0.25 { // the series is a fifth of the work, and exact to 0.02 %
+		return 1 - x*(1-x*(1-x/3)/2)
+	}
+	return math.Exp(-x)
 }
