@@ -24,6 +24,7 @@ type backend struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	server *http.Server // nil: down
+	downs  []outage     // those that were
 
 	stop    context.CancelFunc // ends stalls and the life of the backend
 	stopped <-chan struct{}
@@ -33,7 +34,7 @@ type backend struct {
 // answer is what a healthy backend sends.
 var answer = []byte(`{"status":"ok"}` + "\n")
 
-// startBackend returns once the backend listens. Its plan begins then.
+// startBackend returns once the backend listens. The plan of its faults, drawn from the seed, begins then.
 func startBackend(k kind, seed uint64, length time.Duration) (*backend, error) {
 	// The name is in the seed, so that backends do not share their luck.
 	var salt uint64
@@ -41,9 +42,14 @@ func startBackend(k kind, seed uint64, length time.Duration) (*backend, error) {
 		salt = salt<<8 | uint64(letter)
 	}
 	random := rand.New(rand.NewPCG(seed, salt))
+	return startPlanned(k.schedule(random, length), random)
+}
+
+// startPlanned is startBackend with a plan that is not drawn.
+func startPlanned(p plan, random *rand.Rand) (*backend, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &backend{
-		plan:    k.schedule(random, length),
+		plan:    p,
 		random:  random,
 		stop:    stop,
 		stopped: ctx.Done(),
@@ -105,12 +111,15 @@ func cut(w http.ResponseWriter) {
 
 // live takes the backend down and up again when its plan says so, until it is stopped.
 func (b *backend) live(ctx context.Context) error {
-	outages := slices.DeleteFunc(slices.Clone(b.plan), func(s spell) bool { return s.fault != down })
-	for _, s := range outages {
+	for _, s := range b.plan {
+		if s.fault != down {
+			continue
+		}
 		if !b.wait(ctx, s.from) {
 			return nil
 		}
 		b.close()
+		b.noteDown()
 		if !b.wait(ctx, s.to) {
 			return nil
 		}
@@ -119,6 +128,22 @@ func (b *backend) live(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outage is a time when nobody listened.
+type outage struct{ from, to time.Time } // to is zero: it lasts
+
+func (b *backend) noteDown() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.downs = append(b.downs, outage{from: time.Now()})
+}
+
+// outages are those that were so far.
+func (b *backend) outages() []outage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.downs)
 }
 
 // wait reports false if the backend was stopped first.
@@ -162,6 +187,9 @@ func (b *backend) serve(listener net.Listener) {
 	}
 	b.mu.Lock()
 	b.server = server
+	if n := len(b.downs); n > 0 {
+		b.downs[n-1].to = time.Now()
+	}
 	b.mu.Unlock()
 	go server.Serve(listener)
 }

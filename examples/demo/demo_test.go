@@ -76,9 +76,12 @@ func TestShow(t *testing.T) {
 		"bulkhead  [####", "  ***  bare\n", "  ooo  with the bulkhead\n", "as a picture: "+filepath.Join(o.svg, "overload.svg"),
 		"Bare, the server", "With the bulkhead, the server",
 		"both      [####", "  ooo  hedged\n", "as a picture: "+filepath.Join(o.svg, "tail.svg"),
-		"Hedged, half of 2000 calls", "The price: the servers got")
+		"Hedged, half of 2000 calls", "The price: the servers got",
+		"  +++  small\n", "  ===  large is down\n", "as a picture: "+filepath.Join(o.svg, "traffic.svg"),
+		"large is killed\n", "large is ejected for 100ms: 5 failures in a row\n", "large is started again\n", "Under failover, none of ")
 	picture(t, filepath.Join(o.svg, "overload.svg"), "A server that can do")
-	picture(t, filepath.Join(o.svg, "tail.svg"), "Three servers, of which")
+	picture(t, filepath.Join(o.svg, "tail.svg"), "Three servers, of which one is slow")
+	picture(t, filepath.Join(o.svg, "traffic.svg"), "Three servers, of which one is killed")
 }
 
 // picture checks that the file is an SVG with a title that begins so.

@@ -17,7 +17,7 @@ type options struct {
 	rate        int           // calls a second, over all backends
 	concurrency int           // calls in flight at most
 	deadline    time.Duration // of each call
-	seed        uint64        // of the faults, and of the tail
+	seed        uint64        // of the faults, of the tail and of the outage
 
 	svg string // the folder that the charts are drawn into; empty: a new temporary one
 }
@@ -28,6 +28,11 @@ func (o options) rush() time.Duration { return min(max(o.duration/2, 2*time.Seco
 
 // tail is how long the tail takes: at least what it needs for a thousand calls and more.
 func (o options) tail() time.Duration { return min(max(o.duration/4, 2*time.Second), 20*time.Second) }
+
+// outage is how long the outage takes, what comes before and after it included.
+func (o options) outage() time.Duration {
+	return min(max(o.duration*2/5, 2*time.Second), 20*time.Second)
+}
 
 func defaults() options {
 	return options{duration: 20 * time.Second, rate: 300, concurrency: 600, deadline: 1500 * time.Millisecond, seed: 1}
@@ -49,7 +54,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 			return nil
 		})
 	}
-	define("duration", "of the two runs with failing servers; the overload takes half as long, the tail a quarter, but each from 2s to 20s",
+	define("duration", "of the two runs with failing servers; the overload takes half as long, the tail a quarter, the outage two fifths, but each from 2s to 20s",
 		"a time from 1s to 10m (default 20s)",
 		durationFlag(&o.duration, time.Second, 10*time.Minute))
 	define("rate", "calls a second, over the three failing servers", "a number from 3 to 3000 (default 300)",
@@ -58,13 +63,13 @@ func parse(args []string, usage io.Writer) (options, error) {
 		numberFlag(&o.concurrency, 1, 10_000))
 	define("deadline", "of each call to them", "a time from 100ms to 10s (default 1.5s)",
 		durationFlag(&o.deadline, 100*time.Millisecond, 10*time.Second))
-	define("seed", "of their faults, and of the tail; the same seed, the same faults", "a number, not negative (default 1)",
+	define("seed", "of their faults, of the tail and of the outage; the same seed, the same faults", "a number, not negative (default 1)",
 		func(s string) (ok bool) {
 			seed, err := strconv.ParseUint(s, 10, 64)
 			o.seed = seed
 			return err == nil
 		})
-	define("svg", "the folder that overload.svg and tail.svg are drawn into",
+	define("svg", "the folder that overload.svg, tail.svg and traffic.svg are drawn into",
 		"a folder that there is (default a new temporary one)",
 		func(s string) bool {
 			o.svg = s

@@ -80,17 +80,18 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestTimes: the overload takes half as long as the runs with failing servers, and the tail a quarter, within bounds.
+// TestTimes: the overload takes half as long as the runs with failing servers, the tail a quarter, the outage two fifths, within
+// bounds.
 func TestTimes(t *testing.T) {
-	for duration, want := range map[time.Duration][2]time.Duration{
-		time.Second:      {2 * time.Second, 2 * time.Second},
-		4 * time.Second:  {2 * time.Second, 2 * time.Second},
-		5 * time.Second:  {2500 * time.Millisecond, 2 * time.Second},
-		20 * time.Second: {10 * time.Second, 5 * time.Second},
-		10 * time.Minute: {20 * time.Second, 20 * time.Second},
+	for duration, want := range map[time.Duration][3]time.Duration{
+		time.Second:      {2 * time.Second, 2 * time.Second, 2 * time.Second},
+		4 * time.Second:  {2 * time.Second, 2 * time.Second, 2 * time.Second},
+		5 * time.Second:  {2500 * time.Millisecond, 2 * time.Second, 2 * time.Second},
+		20 * time.Second: {10 * time.Second, 5 * time.Second, 8 * time.Second},
+		10 * time.Minute: {20 * time.Second, 20 * time.Second, 20 * time.Second},
 	} {
 		o := options{duration: duration}
-		if got := [2]time.Duration{o.rush(), o.tail()}; got != want {
+		if got := [3]time.Duration{o.rush(), o.tail(), o.outage()}; got != want {
 			t.Errorf("%v beside %v, want %v", got, duration, want)
 		}
 	}

@@ -4,9 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
+
+// showFaults is the part with the failing servers: the story, the two runs, the table, what it means.
+func showFaults(ctx context.Context, out io.Writer, o options, p progress, _ *pictures) error {
+	tell(out, o)
+	bare, err := measure(ctx, "bare", o, p, func(r *run) (*http.Client, error) {
+		return &http.Client{Transport: r.bodies}, nil
+	})
+	if err != nil {
+		return err
+	}
+	var held *result
+	if ctx.Err() == nil {
+		held, err = measure(ctx, "holdfast", o, p, func(r *run) (*http.Client, error) {
+			return guarded(r.bodies, r.changes.add)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is. The runs did not last as long, nor meet the same faults.")
+	}
+	fmt.Fprintln(out)
+	table(out, bare, held)
+	fmt.Fprintln(out)
+	conclude(out, bare, held)
+	return nil
+}
+
+// measure makes one run with the client that build makes for it.
+func measure(ctx context.Context, name string, o options, p progress, build func(*run) (*http.Client, error)) (*result, error) {
+	r, err := newRun(name, o)
+	if err != nil {
+		return nil, err
+	}
+	client, err := build(r)
+	if err != nil {
+		return nil, errors.Join(err, r.end())
+	}
+	p.during(r, func() { r.load(ctx, client) })
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	return resultOf(r.samples()), nil
+}
 
 // run is one run of the load: bare or under holdfast.
 type run struct {

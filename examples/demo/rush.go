@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -15,6 +16,33 @@ const (
 	// No more than a tenth of it is in flight as a rule, since callers have no patience. But this machine may stall.
 	rushConcurrency = 3 * capacity
 )
+
+// showRush is the part with the server that is asked for too much: the same, and a chart.
+func showRush(ctx context.Context, out io.Writer, o options, p progress, pics *pictures) error {
+	c := courseOf(o.rush() / 2)
+	tellRush(out, c)
+	bare, err := measureRush(ctx, "bare", c, p, unguarded)
+	if err != nil {
+		return err
+	}
+	var held *served
+	if ctx.Err() == nil {
+		if held, err = measureRush(ctx, "bulkhead", c, p, behindBulkhead); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is.")
+	}
+	fmt.Fprintln(out)
+	if err := drawRush(out, pics, c, bare, held); err != nil {
+		return err
+	}
+	rushTable(out, c, bare, held)
+	fmt.Fprintln(out)
+	concludeRush(out, c, bare, held)
+	return nil
+}
 
 // rush is one run of the overload: bare or with the bulkhead.
 type rush struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -17,6 +18,26 @@ const (
 	tailPatience    = 3 * time.Second
 	tailConcurrency = 2 * tailRate // this machine may stall
 )
+
+// showTail is the part with the server that is slow at times: both ways at the same time, and a chart.
+func showTail(ctx context.Context, out io.Writer, o options, p progress, pics *pictures) error {
+	tellTail(out, o)
+	bare, hedged, err := measureTail(ctx, o.tail(), o.seed, p)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nInterrupted: what there is.")
+	}
+	fmt.Fprintln(out)
+	if err := drawTail(out, pics, bare, hedged); err != nil {
+		return err
+	}
+	tailTable(out, bare, hedged)
+	fmt.Fprintln(out)
+	concludeTail(out, bare, hedged)
+	return nil
+}
 
 // tails is both runs, which go side by side: whatever else this machine does meanwhile happens to both.
 type tails struct {
