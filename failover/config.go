@@ -65,8 +65,9 @@ type Config[T any] struct {
 	// chance or their own differences would explain. Default 0.3; negative: not heeded.
 	FailureMargin float64
 
-	// SlowFactor ejects a target whose mean latency is so many times the median of the others' of its level, and at least 2 ms
-	// above it. Default 3; negative: not heeded.
+	// SlowFactor ejects a target whose mean latency is so many times the median of the others' of its level, at least 2 ms above
+	// it, and by more than chance would explain. Of the time of one call no more than three times what would be slow is heeded, so
+	// that single calls that stall do not make a slow target. Default 3; negative: not heeded.
 	SlowFactor float64
 
 	// Suspicion, if above zero, passes a target over while calls are under way there and none has succeeded for so long

@@ -13,16 +13,17 @@ import (
 
 // core is a Group apart from the type of its targets.
 type core struct {
-	set    settings
-	label  string // "failover users-db"
-	scope  *telemetry.Scope
-	start  time.Time // what all times inside are counted from
-	table  atomic.Pointer[table]
-	due    atomic.Int64  // when time itself may change something
-	turn   atomic.Uint64 // of RoundRobin
-	counts counts
-	spare  spare
-	finder finder
+	set     settings
+	label   string // "failover users-db"
+	scope   *telemetry.Scope
+	start   time.Time // what all times inside are counted from
+	table   atomic.Pointer[table]
+	due     atomic.Int64  // when time itself may change something
+	longest atomic.Int64  // of the time of one call, what is heeded to tell slow targets; 0: all, as what is usual is not known yet
+	turn    atomic.Uint64 // of RoundRobin
+	counts  counts
+	spare   spare
+	finder  finder
 
 	mu         sync.Mutex
 	closed     bool // no more probes

@@ -60,7 +60,7 @@ func (g *core) overLocked(t *target, now time.Duration) {
 // backLocked takes a target back.
 func (g *core) backLocked(t *target, why string, now time.Duration) {
 	t.failures.Store(0)
-	t.turnLocked()
+	t.turnLocked(false)
 	t.window.clear()
 	t.rhythm.reset()
 	t.cost.reset()

@@ -12,13 +12,13 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 		defer t.trial.Store(false) // OnChange may panic
 	}
 	if int64(began) < t.since.Load() {
-		g.tooLate(t, unpacked(packed(now-began)))
+		g.tooLate(t, tally{good: 1, took: now - began})
 		return
 	}
 	if t.failures.Load() != 0 {
 		t.failures.Store(0)
 	}
-	t.good.AddN(packed(now - began))
+	g.count(t, now-began)
 	if g.set.balance == PeakEWMA {
 		t.cost.observe(int64(now), now-began)
 	}
@@ -28,6 +28,16 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	if t.is() != Healthy {
 		g.wentWell(t, trial)
 	}
+}
+
+// count counts a success. Where it took far longer than usual, only a part of that is heeded: else one call that stalls would
+// make its target a slow one.
+func (g *core) count(t *target, took time.Duration) {
+	if longest := time.Duration(g.longest.Load()); longest > 0 && took > longest {
+		t.excess.Add(int64(took - longest))
+		took = longest
+	}
+	t.good.AddN(packed(took))
 }
 
 // tooLate is for the result of a call that began when its target was in another state: it is counted, and says nothing.

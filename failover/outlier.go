@@ -2,6 +2,7 @@ package failover
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -14,8 +15,9 @@ import (
 func (g *core) judgeLocked(ts []*target, now time.Duration) {
 	passed := int(min((now-g.judged)/(g.set.window/spells), spells+1))
 	g.judged = now
+	limited := g.longest.Load() > 0
 	for _, t := range ts {
-		t.turnLocked()
+		t.turnLocked(limited)
 		for range passed - 1 { // spells in which nobody called: what came before is that much older
 			t.window.add(tally{})
 		}
@@ -26,6 +28,7 @@ func (g *core) judgeLocked(ts []*target, now time.Duration) {
 			seen = append(seen, judged{t, w})
 		}
 	}
+	g.limitLocked(seen)
 	if len(seen) < 2 {
 		return
 	}
@@ -67,17 +70,51 @@ func (g *core) outliers(all []judged) (found []outlier) {
 		found = g.failing(found, all)
 	}
 	if g.set.slowFactor > 0 {
-		all = slices.DeleteFunc(slices.Clone(all), func(j judged) bool { return j.seen.good < g.set.minCalls })
-		for len(all) > 0 { // each level by itself: another one may be further away
+		for level := range levelsOf(all) { // each by itself: another one may be further away
+			level = slices.DeleteFunc(slices.Clone(level), func(j judged) bool { return j.seen.timed < g.set.minCalls })
+			found = g.slow(found, level)
+		}
+	}
+	return found
+}
+
+// levelsOf parts targets that are in the order of their levels.
+func levelsOf(all []judged) iter.Seq[[]judged] {
+	return func(yield func([]judged) bool) {
+		for len(all) > 0 {
 			n := slices.IndexFunc(all, func(j judged) bool { return j.priority != all[0].priority })
 			if n < 0 {
 				n = len(all)
 			}
-			found = g.slow(found, all[:n])
+			if !yield(all[:n]) {
+				return
+			}
 			all = all[n:]
 		}
 	}
-	return found
+}
+
+// limitLocked says what of the time of a call is heeded from now on: a few times what would be slow, in the slowest level.
+func (g *core) limitLocked(seen []judged) {
+	most := 0.0
+	for level := range levelsOf(seen) {
+		var usual []float64
+		for _, j := range level {
+			switch {
+			case j.seen.timed >= g.set.minCalls:
+				usual = append(usual, j.seen.typical())
+			case j.seen.good >= g.set.minCalls:
+				usual = append(usual, float64(j.seen.mean()))
+			}
+		}
+		if len(usual) > 0 {
+			slices.Sort(usual)
+			most = max(most, usual[(len(usual)-1)/2])
+		}
+	}
+	if most > 0 && g.set.slowFactor > 0 {
+		g.longest.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(forever))) + 1)
+	}
 }
 
 // failing are those whose share of failures is too large: by more than the margin, than the others differ, and than chance
@@ -100,12 +137,14 @@ func (g *core) failing(found []outlier, all []judged) []outlier {
 
 // slow are those whose calls take too long.
 func (g *core) slow(found []outlier, all []judged) []outlier {
-	times := make([]float64, len(all))
+	times, fewest := make([]float64, len(all)), math.Inf(1)
 	for i, j := range all {
-		times[i] = float64(j.seen.mean())
+		times[i] = j.seen.typical()
+		fewest = min(fewest, float64(j.seen.timed))
 	}
-	return worse(found, all, times, func(_ int, usual, spread float64) float64 {
-		return max(usual*g.set.slowFactor, usual+deviations*spread, usual+leastSlowness)
+	return worse(found, all, times, func(i int, usual, spread float64) float64 {
+		chance := usual * variation * math.Sqrt(1/float64(all[i].seen.timed)+1/fewest)
+		return usual + max(usual*(g.set.slowFactor-1), deviations*spread, ofChance*chance, leastSlowness)
 	}, func(mean, usual float64) string {
 		return fmt.Sprintf("calls took %v, with the others %v", round(mean), round(usual))
 	})
@@ -122,6 +161,12 @@ const (
 
 	// ofChance is the same for what chance makes of a share: more, as each target is judged again and again.
 	ofChance = 4
+
+	// variation is the deviation of latencies for their mean: that of what varies a lot.
+	variation = 2
+
+	// timesSlow: what takes longer than so many times what is slow is heeded only in part.
+	timesSlow = 3
 
 	// spreadOfNormal times the median distance from the median is the standard deviation of a normal distribution.
 	spreadOfNormal = 1.4826

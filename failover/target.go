@@ -52,6 +52,7 @@ type state struct {
 	rampFrom  atomic.Int64   // when its slow start began; 0: there is none under way
 	trial     atomic.Bool    // a call finds out whether it is well again
 	good      stripe.Counter // successes and their time, since the last judgement: see packed
+	excess    atomic.Int64   // of those times, what was above core.longest
 	bad       atomic.Uint64  // failures since then
 	rhythm    rhythm         // of its successes, for Suspicion
 	lastError atomic.Pointer[string]

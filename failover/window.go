@@ -6,12 +6,16 @@ import "time"
 type tally struct {
 	good, bad uint64
 	took      time.Duration // the good ones, together
+	timed     uint64        // good ones of whose time no more was heeded than core.longest
+	heeded    time.Duration // that, together
 }
 
 func (t *tally) add(other tally) {
 	t.good += other.good
 	t.bad += other.bad
 	t.took += other.took
+	t.timed += other.timed
+	t.heeded += other.heeded
 }
 
 func (t *tally) calls() uint64 { return t.good + t.bad }
@@ -23,6 +27,9 @@ func (t *tally) mean() time.Duration {
 	}
 	return t.took / time.Duration(t.good)
 }
+
+// typical is the mean in which no single call counts for much.
+func (t *tally) typical() float64 { return float64(t.heeded) / float64(max(t.timed, 1)) }
 
 // window is the tallies of the last while, each of a spell. It belongs to who holds core.mu.
 type window struct {
@@ -73,13 +80,18 @@ func unpacked(n uint64) tally {
 // latest is what has come since the last judgement.
 func (s *state) latest() tally {
 	t := unpacked(s.good.Load())
+	t.took += time.Duration(s.excess.Load())
 	t.bad = s.bad.Load()
 	return t
 }
 
-// turnLocked begins another spell.
-func (s *state) turnLocked() {
+// turnLocked begins another spell. limited says that core.longest was set in this one.
+func (s *state) turnLocked(limited bool) {
 	t := unpacked(s.good.Take())
+	if limited {
+		t.timed, t.heeded = t.good, t.took
+	}
+	t.took += time.Duration(s.excess.Swap(0))
 	t.bad = s.bad.Swap(0)
 	s.window.add(t)
 }
