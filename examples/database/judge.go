@@ -10,6 +10,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/failover"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -38,10 +39,18 @@ func retryable(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) // the attempt's: the caller's own ends the call by itself
 }
 
-// classify: a database that finds no row, or keeps a constraint, is well.
+// isAnswer: a database that finds no row, or keeps a constraint, is well.
+func isAnswer(err error) bool { return errors.Is(err, sql.ErrNoRows) || isCode(err, constraint) }
+
+// classify is for a breaker.
 func classify(err error) breaker.Outcome {
-	if errors.Is(err, sql.ErrNoRows) || isCode(err, constraint) {
+	if isAnswer(err) {
 		return breaker.Success
 	}
 	return breaker.DefaultClassify(err)
 }
+
+// movable and countable are for a failover. A replica that has no row yet which the primary has gives an answer too: what
+// has to be seen at once by who has written it is read from the primary.
+func movable(err error) bool   { return !isAnswer(err) && failover.Movable(err) }
+func countable(err error) bool { return !isAnswer(err) && failover.Countable(err) }
