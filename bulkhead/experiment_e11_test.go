@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE11 is bimodal latency (Google's SRE book, chapter 22): a frontend of which a small share of the calls hang,
@@ -27,41 +28,41 @@ import (
 //
 // One goroutine for each call, in a bubble; without holdfast a plain loop. The calls are the same in all columns.
 func TestExperimentE11(t *testing.T) {
-	scale := fewer(1, 10)
-	r := newResultTable(
-		fmt.Sprintf("E11: %d threads, %d calls/s of 100 ms, and 5 %% of them hang for 100 s; for 100 s; least and most of %d seeds", 1000/scale, 1000/scale, experimentSeeds),
+	scale := experiment.Fewer(1, 10)
+	r := experiment.NewTable(
+		fmt.Sprintf("E11: %d threads, %d calls/s of 100 ms, and 5 %% of them hang for 100 s; for 100 s; least and most of %d seeds", 1000/scale, 1000/scale, experiment.Seeds),
 		"", "published", "re-run without holdfast", "with holdfast, hanging key one of 4", "with holdfast, one of 20", "a fifth of one of 4 hangs",
 	)
 	plain, four, twenty, mixed := new(spansE11), new(spansE11), new(spansE11), new(spansE11)
-	overSeeds(func(seed uint64) { plain.add(plainE11(seed, scale)) })
+	experiment.OverSeeds(func(seed uint64) { plain.add(plainE11(seed, scale)) })
 	for result, keyOf := range map[*spansE11]keyE11{
 		four:   ownKey(4),
 		twenty: ownKey(20),
 		mixed:  sharedKey,
 	} {
-		inBubbles(t, func(seed uint64) { result.add(holdfastE11(seed, scale, keyOf)) })
+		experiment.InBubbles(t, func(_ *testing.T, seed uint64) { result.add(holdfastE11(seed, scale, keyOf)) })
 	}
 	for _, row := range []struct {
 		name, published string
 		of              func(*spansE11) string
 	}{
-		{"refused", "80.4 %", func(s *spansE11) string { return s.refused.in("%.2f") + " %" }},
-		{"errors: refused, and hung", "-", func(s *spansE11) string { return s.errors.in("%.2f") + " %" }},
-		{"errors of calls that would not hang", "-", func(s *spansE11) string { return s.lost.in("%.2f") + " %" }},
-		{"threads in use, at most", "1,000", func(s *spansE11) string { return s.threads.in("%.0f") }},
+		{"refused", "80.4 %", func(s *spansE11) string { return s.refused.In("%.2f") + " %" }},
+		{"errors: refused, and hung", "-", func(s *spansE11) string { return s.errors.In("%.2f") + " %" }},
+		{"errors of calls that would not hang", "-", func(s *spansE11) string { return s.lost.In("%.2f") + " %" }},
+		{"threads in use, at most", "1,000", func(s *spansE11) string { return s.threads.In("%.0f") }},
 	} {
-		r.row(row.name, row.published, row.of(plain), row.of(four), row.of(twenty), row.of(mixed))
+		r.Row(row.name, row.published, row.of(plain), row.of(four), row.of(twenty), row.of(mixed))
 	}
-	if !isReduced() { // in a tenth of the size chance has more of a say
-		plain.refused.atLeast(t, "re-run: refused", 79)
-		plain.refused.atMost(t, "re-run: refused", 81)
+	if !experiment.Reduced() { // in a tenth of the size chance has more of a say
+		plain.refused.AtLeast(t, "re-run: refused", 79)
+		plain.refused.AtMost(t, "re-run: refused", 81)
 	}
 	for name, s := range map[string]*spansE11{"one of 4": four, "one of 20": twenty} {
-		s.errors.atMost(t, name+": errors", 5.1)
-		s.threads.atMost(t, name+": threads", float64(600/scale))
+		s.errors.AtMost(t, name+": errors", 5.1)
+		s.threads.AtMost(t, name+": threads", float64(600/scale))
 	}
-	mixed.errors.atMost(t, "a fifth of one of 4: errors", 25)
-	r.print(t, `
+	mixed.errors.AtMost(t, "a fifth of one of 4: errors", 25)
+	r.Print(t, `
 Goal: errors of at most 5.1 %, of which 5 % are the calls that hang. A quarter of the threads are with those, and the others'
 calls find one always. Where calls that hang and calls that do not share a key, the key is lost: a quarter of the calls, not all.`)
 }
@@ -113,14 +114,14 @@ func sharedKey(c callE11) int {
 
 type resultE11 struct{ calls, refused, hung, lost, threads int }
 
-type spansE11 struct{ refused, errors, lost, threads seedSpan }
+type spansE11 struct{ refused, errors, lost, threads experiment.Span }
 
 func (s *spansE11) add(r resultE11) {
 	percent := func(n int) float64 { return 100 * float64(n) / float64(r.calls) }
-	s.refused.add(percent(r.refused))
-	s.errors.add(percent(r.refused + r.hung))
-	s.lost.add(percent(r.lost))
-	s.threads.add(float64(r.threads))
+	s.refused.Add(percent(r.refused))
+	s.errors.Add(percent(r.refused + r.hung))
+	s.lost.Add(percent(r.lost))
+	s.threads.Add(float64(r.threads))
 }
 
 // plainE11 is a frontend whose threads are for all calls.

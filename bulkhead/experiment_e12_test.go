@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE12 is a server that is asked for more than it can do, by clients that do not wait for ever (Maurer, "Fail
@@ -35,14 +36,14 @@ import (
 // One goroutine for each call, in a bubble. Which calls are timed for the Bulkhead's estimates hangs on where goroutines'
 // stacks lie, so its numbers differ by a few tenths of a per cent from run to run.
 func TestExperimentE12(t *testing.T) {
-	length := time.Duration(fewer(10, 4)) * time.Second
-	r := newResultTable(
-		fmt.Sprintf("E12: goodput (calls a second that are answered within 100 ms) of a server of 1,000/s, for %v; least and most of %d seeds", length, experimentSeeds),
+	length := time.Duration(experiment.Fewer(10, 4)) * time.Second
+	r := experiment.NewTable(
+		fmt.Sprintf("E12: goodput (calls a second that are answered within 100 ms) of a server of 1,000/s, for %v; least and most of %d seeds", length, experiment.Seeds),
 		"offered", "published", "FIFO", "FIFO of 100", "semaphore", "CoDel", "CoDel, adaptive LIFO", "LIFO with expiry",
 		"holdfast, deadline told", "holdfast, cancelled", "holdfast, says nothing",
 	)
 	loads := []float64{0.9, 1, 1.15, 1.3, 2, 3}
-	if isReduced() {
+	if experiment.Reduced() {
 		loads = []float64{0.9, 1.3, 3}
 	}
 	for _, load := range loads {
@@ -56,22 +57,22 @@ func TestExperimentE12(t *testing.T) {
 			func() discipline { return &lifo{} },
 		} {
 			plain := new(spansE12)
-			overSeeds(func(seed uint64) { plain.add(plainE12(seed, load, length, newQueue()), length) })
-			row = append(row, plain.goodput.in("%.0f"))
+			experiment.OverSeeds(func(seed uint64) { plain.add(plainE12(seed, load, length, newQueue()), length) })
+			row = append(row, plain.goodput.In("%.0f"))
 		}
 		for _, client := range []struct {
 			name string
 			kind clientE12
 		}{{"deadline told", tells}, {"cancelled", cancels}, {"says nothing", saysNothing}} {
 			holdfast := new(spansE12)
-			inBubbles(t, func(seed uint64) {
+			experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 				holdfast.add(holdfastE12(seed, load, length, client.kind, bulkhead.Config{Limit: 10, Queue: 200}), length)
 			})
-			row = append(row, holdfast.goodput.in("%.0f")+holdfast.goal(t, load, client.name))
+			row = append(row, holdfast.goodput.In("%.0f")+holdfast.goal(t, load, client.name))
 		}
-		r.row(row...)
+		r.Row(row...)
 	}
-	r.print(t, `
+	r.Print(t, `
 Goal: from 1.3x on at least 98 % of the capacity, and at 0.9x at least 99 % of the offered.
 FIFO serves those who have waited for longest, and they are about to go; the semaphore refuses whom it could have served a
 moment later. CoDel and LIFO, which go by time alone, lose calls below the capacity too, in queues that move. From 1.15x on
@@ -81,12 +82,12 @@ LIFO with expiry is the most that can be had; a Bulkhead comes as near to it as 
 // TestExperimentE12Defaults shows why Interval and Target are 10 and 3 times what a call takes, and not what Maurer has, 100 ms
 // and 5 ms: with the clients of E12 that go and say nothing, below the capacity and far above it.
 func TestExperimentE12Defaults(t *testing.T) {
-	if isReduced() {
+	if experiment.Reduced() {
 		t.Skip("shows nothing in a run that short")
 	}
 	const length, ms = 6 * time.Second, time.Millisecond
-	r := newResultTable(
-		fmt.Sprintf("E12, other Intervals and Targets: share of the offered at 0.9x, and of the capacity at 3x, that is answered in time, for %v; least and most of %d seeds", length, experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E12, other Intervals and Targets: share of the offered at 0.9x, and of the capacity at 3x, that is answered in time, for %v; least and most of %d seeds", length, experiment.Seeds),
 		"Interval, Target", "0.90x", "3.00x",
 	)
 	for _, row := range []struct {
@@ -104,16 +105,16 @@ func TestExperimentE12Defaults(t *testing.T) {
 	} {
 		below, above := new(spansE12), new(spansE12)
 		config := bulkhead.Config{Limit: 10, Queue: 200, Interval: row.interval, Target: row.target}
-		inBubbles(t, func(seed uint64) {
+		experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 			below.add(holdfastE12(seed, 0.9, length, saysNothing, config), length)
 			above.add(holdfastE12(seed, 3, length, saysNothing, config), length)
 		})
-		r.row(row.name, below.ofOffered.in("%.2f")+" %", above.ofCapacity.in("%.2f")+" %")
-		if row.misses && below.ofOffered.most >= 99 && above.ofCapacity.most >= 98 {
+		r.Row(row.name, below.ofOffered.In("%.2f")+" %", above.ofCapacity.In("%.2f")+" %")
+		if row.misses && below.ofOffered.Most() >= 99 && above.ofCapacity.Most() >= 98 {
 			t.Errorf("%s reaches both goals: then why is it not the default?", row.name)
 		}
 	}
-	r.print(t, `
+	r.Print(t, `
 A short Target refuses calls of a queue that keeps up; a long one has calls wait until they are of no use any more.`)
 }
 
@@ -124,12 +125,12 @@ type resultE12 struct {
 }
 
 // spansE12 are of the runs of all seeds.
-type spansE12 struct{ goodput, ofOffered, ofCapacity seedSpan }
+type spansE12 struct{ goodput, ofOffered, ofCapacity experiment.Span }
 
 func (s *spansE12) add(r resultE12, length time.Duration) {
-	s.goodput.add(float64(r.good) / length.Seconds())
-	s.ofOffered.add(100 * float64(r.good) / float64(r.offered))
-	s.ofCapacity.add(100 * r.worked.Seconds() / (workersE12 * length.Seconds()))
+	s.goodput.Add(float64(r.good) / length.Seconds())
+	s.ofOffered.Add(100 * float64(r.good) / float64(r.offered))
+	s.ofCapacity.Add(100 * r.worked.Seconds() / (workersE12 * length.Seconds()))
 }
 
 // goal checks what is to be reached, and returns what was.
@@ -138,18 +139,18 @@ func (s *spansE12) goal(t *testing.T, load float64, client string) string {
 	switch at := fmt.Sprintf("%.2fx, %s: percent of the ", load, client); {
 	case load < 1:
 		least := 99.0
-		if isReduced() {
+		if experiment.Reduced() {
 			least = 98 // a single burst weighs more
 		}
-		s.ofOffered.atLeast(t, at+"offered", least)
-		return " (" + s.ofOffered.in("%.2f") + " %)"
+		s.ofOffered.AtLeast(t, at+"offered", least)
+		return " (" + s.ofOffered.In("%.2f") + " %)"
 	case load >= 1.3:
 		least := 98.0
-		if isReduced() {
+		if experiment.Reduced() {
 			least = 97 // so does the beginning
 		}
-		s.ofCapacity.atLeast(t, at+"capacity", least)
-		return " (" + s.ofCapacity.in("%.2f") + " %)"
+		s.ofCapacity.AtLeast(t, at+"capacity", least)
+		return " (" + s.ofCapacity.In("%.2f") + " %)"
 	}
 	return ""
 }

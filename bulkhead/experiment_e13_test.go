@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE13 is a limit that is to be found: the capacity is known, and the service time is three times what it was for a
@@ -31,8 +32,8 @@ import (
 //
 // In a bubble, calls that end at the same moment do so in any order: the numbers differ a little from run to run.
 func TestExperimentE13(t *testing.T) {
-	r := newResultTable(
-		fmt.Sprintf("E13: limit found, as a share of the knee, 10 s after each change (20 ms, 60 ms, 20 ms a call); least and most of %d seeds", experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E13: limit found, as a share of the knee, 10 s after each change (20 ms, 60 ms, 20 ms a call); least and most of %d seeds", experiment.Seeds),
 		"service, calls, knee", "published", "Gradient2", "Vegas", "holdfast", "single seconds", "outside of 15 %",
 	)
 	rows := []struct {
@@ -48,7 +49,7 @@ func TestExperimentE13(t *testing.T) {
 		{2, 20, bulkhead.SimClosed},
 		{2, 20, bulkhead.SimOpen},
 	}
-	if isReduced() {
+	if experiment.Reduced() {
 		rows = rows[4:5]
 	}
 	all, outside := 0, 0
@@ -56,24 +57,24 @@ func TestExperimentE13(t *testing.T) {
 		service := bulkhead.SimServices[row.service]
 		name := fmt.Sprintf("%s, %s, %d", service.Name, row.loop, row.knee)
 		gradient2, vegas, holdfast := new(spansE13), new(spansE13), new(spansE13)
-		overSeeds(func(seed uint64) {
+		experiment.OverSeeds(func(seed uint64) {
 			gradient2.add(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newGradient2()), row.knee)
 			vegas.add(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newVegas(seed)), row.knee)
 		})
-		inBubbles(t, func(seed uint64) {
+		experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 			holdfast.add(holdfastE13(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop)), row.knee)
 		})
 		for i := range holdfast.phases {
-			holdfast.phases[i].atLeast(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 0.85)
-			holdfast.phases[i].atMost(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 1.15)
+			holdfast.phases[i].AtLeast(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 0.85)
+			holdfast.phases[i].AtMost(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 1.15)
 		}
 		all, outside = all+holdfast.settled, outside+holdfast.outside
-		r.row(name, "-", gradient2.in(), vegas.in(), holdfast.in(), holdfast.single.in("%.2f"), fmt.Sprintf("%d of %d", holdfast.outside, holdfast.settled))
+		r.Row(name, "-", gradient2.in(), vegas.in(), holdfast.in(), holdfast.single.In("%.2f"), fmt.Sprintf("%d of %d", holdfast.outside, holdfast.settled))
 	}
 	if outside*100 > all*3 {
 		t.Errorf("%d of %d single seconds are outside of 15 %%, want at most 3 %%", outside, all)
 	}
-	r.print(t, fmt.Sprintf(`
+	r.Print(t, fmt.Sprintf(`
 Goal: 0.85 to 1.15. Of holdfast's single seconds %d of %d are outside of that, on trial or by chance.
 Gradient2 holds a long average of latency against that of the last second, and a queue that stays becomes the average. Vegas
 holds each latency against the least, and takes the least anew from any call now and then: what latencies spread by it
@@ -83,19 +84,19 @@ takes for a queue, and a queue for none.`, outside, all))
 // spansE13 are of the runs of all seeds.
 type spansE13 struct {
 	mu               sync.Mutex
-	phases           [3]seedSpan // the mean of the last 10 s
-	single           seedSpan    // each of those seconds
-	settled, outside int         // how many there are
+	phases           [3]experiment.Span // the mean of the last 10 s
+	single           experiment.Span    // each of those seconds
+	settled, outside int                // how many there are
 }
 
 func (s *spansE13) add(limits []float64, knee int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, phase := range bulkhead.SimSettled(limits) {
-		s.phases[i].add(bulkhead.SimMean(phase) / float64(knee))
+		s.phases[i].Add(bulkhead.SimMean(phase) / float64(knee))
 		for _, limit := range phase {
 			of := limit / float64(knee)
-			s.single.add(of)
+			s.single.Add(of)
 			s.settled++
 			if of < 0.85 || of > 1.15 {
 				s.outside++
@@ -105,7 +106,7 @@ func (s *spansE13) add(limits []float64, knee int) {
 }
 
 func (s *spansE13) in() string {
-	return s.phases[0].in("%.2f") + "; " + s.phases[1].in("%.2f") + "; " + s.phases[2].in("%.2f")
+	return s.phases[0].In("%.2f") + "; " + s.phases[1].In("%.2f") + "; " + s.phases[2].In("%.2f")
 }
 
 // holdfastE13 is the model with goroutines and a Bulkhead. It returns the limit of each second, on average.

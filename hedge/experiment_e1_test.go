@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE1 is hedged reads of many keys (Dean and Barroso, The Tail at Scale, CACM 2013).
@@ -21,36 +22,36 @@ import (
 // With holdfast each key is read in a goroutine, by one call of Policy.Run: an attempt is a read from one more
 // replica. The caller reads the next thousand 100 ms after it has the last.
 func TestExperimentE1(t *testing.T) {
-	reads, plain := fewer(1_000, 20), fewer(10_000, 200)
+	reads, plain := experiment.Fewer(1_000, 20), experiment.Fewer(10_000, 200)
 	config := hedge.Config{Delay: 10 * ms, MaxHedges: 2, MaxExtraLoad: 0.05}
 	none, once, twice, holdfast := new(tail), new(tail), new(tail), new(tail)
-	r := newResultTable(
-		fmt.Sprintf("E1: time until all of 1,000 keys are read, %d times, and %d times with holdfast; least and most of %d seeds", plain, reads, experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E1: time until all of 1,000 keys are read, %d times, and %d times with holdfast; least and most of %d seeds", plain, reads, experiment.Seeds),
 		"", "published", "re-run, no hedge", "re-run, a hedge after 10 ms", "re-run, another after 20 ms", "with holdfast",
 	)
-	overSeeds(func(seed uint64) {
+	experiment.OverSeeds(func(seed uint64) {
 		none.add(plainE1(seed, plain, 0))
 		once.add(plainE1(seed, plain, 1))
 		twice.add(plainE1(seed, plain, 2))
 	})
-	inBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE1(t, seed, reads, config)) })
+	experiment.InBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE1(t, seed, reads, config)) })
 	for _, row := range []struct {
 		name, published string
 		of              func(*tail) string
 	}{
-		{"p99, ms", "-", func(s *tail) string { return s.p99.in("%.1f") }},
-		{"p99.9, ms", "1800 -> 74", func(s *tail) string { return s.p999.in("%.1f") }},
-		{"more reads", "+2 %", func(s *tail) string { return s.extra.in("+%.3f") + " %" }},
+		{"p99, ms", "-", func(s *tail) string { return s.p99.In("%.1f") }},
+		{"p99.9, ms", "1800 -> 74", func(s *tail) string { return s.p999.In("%.1f") }},
+		{"more reads", "+2 %", func(s *tail) string { return s.extra.In("+%.3f") + " %" }},
 	} {
-		r.row(row.name, row.published, row.of(none), row.of(once), row.of(twice), row.of(holdfast))
+		r.Row(row.name, row.published, row.of(none), row.of(once), row.of(twice), row.of(holdfast))
 	}
-	if !isReduced() {
-		none.p999.atLeast(t, "no hedge: p99.9", 1400)
-		once.p999.atLeast(t, "one hedge: p99.9", 60)
+	if !experiment.Reduced() {
+		none.p999.AtLeast(t, "no hedge: p99.9", 1400)
+		once.p999.AtLeast(t, "one hedge: p99.9", 60)
 	}
-	holdfast.p999.atMost(t, "p99.9", 30)
-	holdfast.extra.atMost(t, "more reads", 2.1)
-	r.print(t, `
+	holdfast.p999.AtMost(t, "p99.9", 30)
+	holdfast.extra.AtMost(t, "more reads", 2.1)
+	r.Print(t, `
 Goal: p99.9 of at most 30 ms, with at most 2.1 % more reads.
 With holdfast: Config{Delay: 10 * time.Millisecond, MaxHedges: 2, MaxExtraLoad: 0.05}.`)
 }

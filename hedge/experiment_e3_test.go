@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE3 is the hedging example of grpc-java: most calls are quick, and a hedge learns how quick.
@@ -18,22 +19,22 @@ import (
 // random (Poisson), 1,000/s, each a goroutine that calls Policy.Run; before them 1,000 others are made, not counted,
 // that the policy learns from.
 func TestExperimentE3(t *testing.T) {
-	n := fewer(50_000, 10_000)
+	n := experiment.Fewer(50_000, 10_000)
 	config := hedge.Config{MaxHedges: 2, Quantile: 0.85, MaxExtraLoad: 0.2}
 	more := config
 	more.MaxHedges = 3
 	none, fixed, holdfast, fourth, drawn := new(tail), new(tail), new(tail), new(tail), new(tail)
-	r := newResultTable(
-		fmt.Sprintf("E3: %d calls of 1 ms, 10 %% of the attempts 2 to 10 s; quantiles in ms, and more attempts; least and most of %d seeds", n, experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E3: %d calls of 1 ms, 10 %% of the attempts 2 to 10 s; quantiles in ms, and more attempts; least and most of %d seeds", n, experiment.Seeds),
 		"", "published, 1 s", "re-run, none", "re-run, 1 s", "with holdfast, learned", "a 4th attempt", "as learned, each drawn by itself",
 	)
-	overSeeds(func(seed uint64) {
+	experiment.OverSeeds(func(seed uint64) {
 		none.add(plainE3(seed, n, 0))
 		fixed.add(plainE3(seed, n, 2))
 	})
-	inBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE3(t, n, newDecks(seed), config)) })
-	inBubbles(t, func(t *testing.T, seed uint64) { fourth.add(holdfastE3(t, n, newDecks(seed), more)) })
-	inBubbles(t, func(t *testing.T, seed uint64) {
+	experiment.InBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE3(t, n, newDecks(seed), config)) })
+	experiment.InBubbles(t, func(t *testing.T, seed uint64) { fourth.add(holdfastE3(t, n, newDecks(seed), more)) })
+	experiment.InBubbles(t, func(t *testing.T, seed uint64) {
 		d := newDecks(seed)
 		d.chance = true
 		drawn.add(holdfastE3(t, n, d, config))
@@ -42,23 +43,23 @@ func TestExperimentE3(t *testing.T) {
 		name, published string
 		of              func(*tail) string
 	}{
-		{"p95", "1003", func(s *tail) string { return s.p95.in("%.0f") }},
-		{"p99", "2002", func(s *tail) string { return s.p99.in("%.0f") }},
-		{"p99.9", "2011", func(s *tail) string { return s.p999.in("%.0f") }},
-		{"attempts", "-", func(s *tail) string { return s.extra.in("+%.1f") + " %" }},
+		{"p95", "1003", func(s *tail) string { return s.p95.In("%.0f") }},
+		{"p99", "2002", func(s *tail) string { return s.p99.In("%.0f") }},
+		{"p99.9", "2011", func(s *tail) string { return s.p999.In("%.0f") }},
+		{"attempts", "-", func(s *tail) string { return s.extra.In("+%.1f") + " %" }},
 	} {
-		r.row(row.name, row.published, row.of(none), row.of(fixed), row.of(holdfast), row.of(fourth), row.of(drawn))
+		r.Row(row.name, row.published, row.of(none), row.of(fixed), row.of(holdfast), row.of(fourth), row.of(drawn))
 	}
-	none.p99.atLeast(t, "no hedge: p99", 2000)
+	none.p99.AtLeast(t, "no hedge: p99", 2000)
 	for name, s := range map[string]*tail{"learned": holdfast, "a 4th attempt": fourth, "drawn by itself": drawn} {
-		s.p95.atMost(t, name+": p95", 15)
-		s.p99.atMost(t, name+": p99", 30)
+		s.p95.AtMost(t, name+": p95", 15)
+		s.p99.AtMost(t, name+": p99", 30)
 	}
-	holdfast.p999.atMost(t, "learned: p99.9", 30)
-	holdfast.extra.atMost(t, "learned: more attempts", 11)
-	fourth.p999.atMost(t, "a 4th attempt: p99.9", 30)
-	fourth.extra.atMost(t, "a 4th attempt: more attempts", 11.1001)
-	r.print(t, `
+	holdfast.p999.AtMost(t, "learned: p99.9", 30)
+	holdfast.extra.AtMost(t, "learned: more attempts", 11)
+	fourth.p999.AtMost(t, "a 4th attempt: p99.9", 30)
+	fourth.extra.AtMost(t, "a 4th attempt: more attempts", 11.1001)
+	r.Print(t, `
 Goal: a p95 of at most 15 ms, p99 and p99.9 of at most 30, with at most 11 % more attempts.
 With holdfast: Config{MaxHedges: 2, Quantile: 0.85, MaxExtraLoad: 0.2}.
 This is as good as it gets: 11 % more attempts, a tenth of them slow, leave one call in a thousand with slow ones alone. So where

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/experiment"
 )
 
 // TestExperimentE4 is a learned delay (the benchmark of bhope/hedge v1.0.0).
@@ -18,39 +19,39 @@ import (
 //
 // With holdfast each call is a goroutine that calls Policy.Run. What the policy does before it has learned counts too.
 func TestExperimentE4(t *testing.T) {
-	n := fewer(200_000, 10_000)
+	n := experiment.Fewer(200_000, 10_000)
 	config := hedge.Config{MaxHedges: 2, Quantile: 0.922, MaxExtraLoad: 0.2}
 	none, fixed, holdfast := new(tail), new(tail), new(tail)
-	r := newResultTable(
-		fmt.Sprintf("E4: %d calls of LN(ln 5, 0.36) ms, 5 %% of the attempts times ten; least and most of %d seeds", n, experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E4: %d calls of LN(ln 5, 0.36) ms, 5 %% of the attempts times ten; least and most of %d seeds", n, experiment.Seeds),
 		"", "published, none", "published, learned", "re-run, none", "re-run, fixed 10 ms", "with holdfast, learned",
 	)
-	overSeeds(func(seed uint64) {
+	experiment.OverSeeds(func(seed uint64) {
 		none.add(plainE4(seed, n, 0))
 		fixed.add(plainE4(seed, n, 1))
 	})
-	inBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE4(t, seed, n, config)) })
+	experiment.InBubbles(t, func(t *testing.T, seed uint64) { holdfast.add(holdfastE4(t, seed, n, config)) })
 	for _, row := range []struct {
 		name, none, learned string
 		of                  func(*tail) string
 	}{
-		{"p99, ms", "65", "17.3", func(s *tail) string { return s.p99.in("%.2f") }},
-		{"p99.9, ms", "104", "63.5", func(s *tail) string { return s.p999.in("%.1f") }},
-		{"more attempts", "-", "+8.9 %", func(s *tail) string { return s.extra.in("+%.2f") + " %" }},
+		{"p99, ms", "65", "17.3", func(s *tail) string { return s.p99.In("%.2f") }},
+		{"p99.9, ms", "104", "63.5", func(s *tail) string { return s.p999.In("%.1f") }},
+		{"more attempts", "-", "+8.9 %", func(s *tail) string { return s.extra.In("+%.2f") + " %" }},
 	} {
-		r.row(row.name, row.none, row.learned, row.of(none), row.of(fixed), row.of(holdfast))
+		r.Row(row.name, row.none, row.learned, row.of(none), row.of(fixed), row.of(holdfast))
 	}
-	if isReduced() { // chance has more of a say
-		holdfast.p99.atMost(t, "p99", 18.3)
-		holdfast.p999.atMost(t, "p99.9", 35)
-		holdfast.extra.atMost(t, "more attempts", 9)
+	if experiment.Reduced() { // chance has more of a say
+		holdfast.p99.AtMost(t, "p99", 18.3)
+		holdfast.p999.AtMost(t, "p99.9", 35)
+		holdfast.extra.AtMost(t, "more attempts", 9)
 	} else {
-		holdfast.p99.atMost(t, "p99", 17.3)
-		holdfast.p999.atMost(t, "p99.9", 30)
-		holdfast.extra.atMost(t, "more attempts", 8)
+		holdfast.p99.AtMost(t, "p99", 17.3)
+		holdfast.p999.AtMost(t, "p99.9", 30)
+		holdfast.extra.AtMost(t, "more attempts", 8)
 	}
-	none.p99.atLeast(t, "no hedge: p99", 60)
-	r.print(t, `
+	none.p99.AtLeast(t, "no hedge: p99", 60)
+	r.Print(t, `
 Goal: p99 of at most 17.3 ms and p99.9 of at most 30, with at most 8 % more attempts.
 With holdfast: Config{MaxHedges: 2, Quantile: 0.922, MaxExtraLoad: 0.2}. The slowest 7.8 % are hedged, or somewhat fewer, as a
 learned quantile is rounded up by as much as 3 %; the rest of the 8 % are second hedges, which is what the p99.9 takes.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/holdfast-go/holdfast/internal/experiment"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -28,9 +29,9 @@ import (
 // retry.Do decides and waits.
 func TestExperimentE5(t *testing.T) {
 	const clients = 100
-	runs := fewer(100, 10)
-	r := newResultTable(
-		fmt.Sprintf("E5: %d clients write one row, optimistically; calls and seconds until all are through: mean of %d runs, least and most of %d seeds", clients, runs, experimentSeeds),
+	runs := experiment.Fewer(100, 10)
+	r := experiment.NewTable(
+		fmt.Sprintf("E5: %d clients write one row, optimistically; calls and seconds until all are through: mean of %d runs, least and most of %d seeds", clients, runs, experiment.Seeds),
 		"schedule", "published", "re-run without holdfast", "with holdfast",
 	)
 	for _, row := range []struct {
@@ -68,31 +69,31 @@ func TestExperimentE5(t *testing.T) {
 					}
 				}
 			})
-			without = calls.in("%.0f") + " calls, " + seconds.in("%.2f") + " s"
+			without = calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
 		}
 		if row.schedule != nil {
 			calls, seconds := experimentE5(t, clients, runs, holdfastE5(t, row.schedule))
-			with = calls.in("%.0f") + " calls, " + seconds.in("%.2f") + " s"
+			with = calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
 			if row.beats {
-				calls.below(t, row.name+", calls", 796)
-				seconds.below(t, row.name+", seconds", 4.56)
+				calls.Below(t, row.name+", calls", 796)
+				seconds.Below(t, row.name+", seconds", 4.56)
 			}
 		}
-		r.row(row.name, row.published, without, with)
+		r.Row(row.name, row.published, without, with)
 	}
 
 	for _, n := range []int{10, 50, 200} {
 		with := "full jitter "
 		for i, schedule := range []func(func() float64) backoff.BackOff{fullJitterE5, newZigzag} {
 			calls, seconds := experimentE5(t, n, max(1, runs/10), holdfastE5(t, schedule))
-			with += []string{"", "; zigzag "}[i] + calls.in("%.0f") + " calls, " + seconds.in("%.2f") + " s"
+			with += []string{"", "; zigzag "}[i] + calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
 		}
-		r.row(fmt.Sprintf("%d clients", n), "-", "-", with)
+		r.Row(fmt.Sprintf("%d clients", n), "-", "-", with)
 	}
 	full, zigzag := deadServerE5(fullJitterE5), deadServerE5(newZigzag)
-	r.row("a dead server, a minute", "-", "-", fmt.Sprintf("full jitter %.0f calls a client; zigzag %.0f", full, zigzag))
+	r.Row("a dead server, a minute", "-", "-", fmt.Sprintf("full jitter %.0f calls a client; zigzag %.0f", full, zigzag))
 
-	r.print(t, fmt.Sprintf(`
+	r.Print(t, fmt.Sprintf(`
 Goal: fewer than 796 calls and less than 4.56 s at once: the fewest calls, and the least time, of the published
 jitters when re-run. The article has charts and no numbers. Published full jitter and "with holdfast" are the same
 schedule, once as a plain loop and once as retry.Do with retry.FullJitter(10ms, 2s).
@@ -138,9 +139,9 @@ func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackO
 
 // experimentE5 returns the calls and the seconds that it takes until n clients are through, each with a call of what
 // newCall makes for the seed.
-func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *seedSpan) {
-	calls, seconds = new(seedSpan), new(seedSpan)
-	inBubbles(t, func(seed uint64) {
+func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *experiment.Span) {
+	calls, seconds = new(experiment.Span), new(experiment.Span)
+	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		d := newDice(seed, 5)
 		call := newCall(d)
 		var writes int
@@ -150,8 +151,8 @@ func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update fun
 			writes += w
 			took += d
 		}
-		calls.add(float64(writes) / float64(runs))
-		seconds.add(took.Seconds() / float64(runs))
+		calls.Add(float64(writes) / float64(runs))
+		seconds.Add(took.Seconds() / float64(runs))
 	})
 	return calls, seconds
 }

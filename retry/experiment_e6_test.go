@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/experiment"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -25,9 +26,9 @@ import (
 // One goroutine for each seed, in a bubble, runs the clients one after another (they share nothing): every attempt is
 // Policy.Run's decision.
 func TestExperimentE6(t *testing.T) {
-	clients := fewer(100, 4) // not fewer calls: their number says how much the tokens at the start weigh
-	r := newResultTable(
-		fmt.Sprintf("E6: retries while a share f of the attempts fails: %d clients, 10,000 calls each, 4 attempts a call; calls that succeed, and attempts for each call; least and most of %d seeds", clients, experimentSeeds),
+	clients := experiment.Fewer(100, 4) // not fewer calls: their number says how much the tokens at the start weigh
+	r := experiment.NewTable(
+		fmt.Sprintf("E6: retries while a share f of the attempts fails: %d clients, 10,000 calls each, 4 attempts a call; calls that succeed, and attempts for each call; least and most of %d seeds", clients, experiment.Seeds),
 		"f", "published", "re-run, no bucket", "re-run, bucket of 100, 0.1 a success", "with holdfast, default Budget if no other is named",
 	)
 	published := map[float64]string{0.1: "bucket 99.69 %, 1.108x", 1: "no bucket 4.0x"}
@@ -35,22 +36,22 @@ func TestExperimentE6(t *testing.T) {
 		bare := experimentE6(t, clients, 100, f, func() caller { return plainE6(nil) })
 		bucket := experimentE6(t, clients, 100, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
 		holdfast := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
-		r.row(fmt.Sprintf("%.0f %%", 100*f), or(published[f], "-"), bare.String(), bucket.String(), holdfast.String())
+		r.Row(fmt.Sprintf("%.0f %%", 100*f), or(published[f], "-"), bare.String(), bucket.String(), holdfast.String())
 
 		at := fmt.Sprintf("f = %g: ", f)
 		if f <= 0.1 {
-			holdfast.success.atLeast(t, at+"success", 0.999)
+			holdfast.success.AtLeast(t, at+"success", 0.999)
 		}
 		if f >= 0.3 {
-			holdfast.load.below(t, at+"load", 1.1)
+			holdfast.load.Below(t, at+"load", 1.1)
 		}
 		if f == 1 {
-			bare.load.atLeast(t, at+"load without a bucket", 4)
+			bare.load.AtLeast(t, at+"load without a bucket", 4)
 		}
 	}
 	slow := experimentE6(t, clients, 10, 0.3, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
-	r.row("30 %, at 10 calls/s", "-", "-", "-", slow.String())
-	slow.load.below(t, "at 10 calls/s: load", 1.1)
+	r.Row("30 %, at 10 calls/s", "-", "-", "-", slow.String())
+	slow.load.Below(t, "at 10 calls/s: load", 1.1)
 
 	for _, other := range []struct {
 		name         string
@@ -64,19 +65,19 @@ func TestExperimentE6(t *testing.T) {
 		for _, f := range []float64{0.1, 0.3} {
 			name := fmt.Sprintf("%.0f %%, %s", 100*f, other.name)
 			result := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t, other.config) })
-			r.row(name, "-", "-", "-", result.String())
-			if isReduced() { // too few clients to tell them apart
+			r.Row(name, "-", "-", "-", result.String())
+			if experiment.Reduced() { // too few clients to tell them apart
 				continue
 			}
 			if f == 0.1 && other.fails {
-				result.success.below(t, name+": success", 0.999)
+				result.success.Below(t, name+": success", 0.999)
 			}
 			if f == 0.3 && other.heavy {
-				result.load.atLeast(t, name+": load", 1.1)
+				result.load.AtLeast(t, name+": load", 1.1)
 			}
 		}
 	}
-	r.print(t, `
+	r.Print(t, `
 Goal: at least 99.9 % of the calls succeed up to f = 10 %, and a load of at most 1.1 from f = 30 % on. Between the two
 the load goes above 1.1: there are still enough successes to pay for retries, and most failures want one.
 Without a bucket the load grows to all four attempts just when the server is worst off.
@@ -87,11 +88,10 @@ A Ratio of 0.1, and a Capacity of 10, miss the first half of the goal, and a Rat
 // caller makes one call of attempt.
 type caller func(attempt func() error)
 
-type resultE6 struct{ success, load seedSpan }
+type resultE6 struct{ success, load experiment.Span }
 
 func (r *resultE6) String() string {
-	percent := seedSpan{known: true, least: 100 * r.success.least, most: 100 * r.success.most}
-	return percent.in("%.2f") + " %, " + r.load.in("%.3f") + "x"
+	return r.success.Times(100).In("%.2f") + " %, " + r.load.In("%.3f") + "x"
 }
 
 // experimentE6 gives each client a newCaller of its own.
@@ -99,7 +99,7 @@ func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller fun
 	const calls = 10_000
 	errUnlucky := errors.New("unlucky")
 	result := new(resultE6)
-	inBubbles(t, func(seed uint64) {
+	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		attempts, successes := 0, 0
 		attempt := func() error {
@@ -119,8 +119,8 @@ func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller fun
 				call(attempt)
 			}
 		}
-		result.success.add(float64(successes) / float64(clients*calls))
-		result.load.add(float64(attempts) / float64(clients*calls))
+		result.success.Add(float64(successes) / float64(clients*calls))
+		result.load.Add(float64(attempts) / float64(clients*calls))
 	})
 	return result
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/holdfast-go/holdfast/internal/experiment"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -26,9 +27,9 @@ import (
 // asserted about time there. What is above a factor of 1 depends on the number of calls: a Budget starts with 20
 // tokens, so the first calls are retried whether or not anything has succeeded yet. No number is fitted.
 func TestExperimentE7(t *testing.T) {
-	calls := fewer(2_000, 500)
-	r := newResultTable(
-		fmt.Sprintf("E7: every layer retries, and the bottom is down: requests at the bottom for each of %d calls (re-run: of 10); least and most of %d seeds", calls, experimentSeeds),
+	calls := experiment.Fewer(2_000, 500)
+	r := experiment.NewTable(
+		fmt.Sprintf("E7: every layer retries, and the bottom is down: requests at the bottom for each of %d calls (re-run: of 10); least and most of %d seeds", calls, experiment.Seeds),
 		"layers", "published", "re-run without holdfast", "with holdfast, default Budgets", "with holdfast, no Budget",
 	)
 	for _, c := range []struct {
@@ -41,7 +42,7 @@ func TestExperimentE7(t *testing.T) {
 	} {
 		for _, way := range []struct {
 			name string
-			run  func(t *testing.T, c chainE7) *seedSpan
+			run  func(t *testing.T, c chainE7) *experiment.Span
 		}{
 			{"in one process", nestedE7},
 			{"over HTTP", httpE7},
@@ -50,15 +51,15 @@ func TestExperimentE7(t *testing.T) {
 			budgets := way.run(t, chainE7{layers: c.layers, attempts: c.attempts, calls: calls, holdfast: true, budgets: true})
 			none := way.run(t, chainE7{layers: c.layers, attempts: c.attempts, calls: 100, holdfast: true})
 			name := fmt.Sprintf("%d of %d attempts, %s", c.layers, c.attempts, way.name)
-			r.row(name, c.published, plain.in("%.0fx"), budgets.in("%.3fx"), none.in("%.2fx"))
+			r.Row(name, c.published, plain.In("%.0fx"), budgets.In("%.3fx"), none.In("%.2fx"))
 
-			plain.atLeast(t, name+": re-run", c.factor)
-			plain.below(t, name+": re-run", c.factor+0.5)
-			budgets.below(t, name, 1.1)
-			none.below(t, name+", no Budget", float64(c.attempts)+0.01)
+			plain.AtLeast(t, name+": re-run", c.factor)
+			plain.Below(t, name+": re-run", c.factor+0.5)
+			budgets.Below(t, name, 1.1)
+			none.Below(t, name+", no Budget", float64(c.attempts)+0.01)
 		}
 	}
-	r.print(t, `
+	r.Print(t, `
 Goal: at most 1.1x. Without a Budget the lowest layer alone makes its attempts, and those above do not repeat what is
 exhausted: errors say so in one process (Exhausted), and the header Holdfast-Retry: no across processes
 (retry.Handler, retry.Transport). The Budget then takes away the lowest layer's retries as well, once its first 20
@@ -84,10 +85,10 @@ func (c chainE7) policy(t *testing.T, d *dice) *retry.Policy {
 	return retry.MustNew(config)
 }
 
-func nestedE7(t *testing.T, c chainE7) *seedSpan {
-	factor := new(seedSpan)
+func nestedE7(t *testing.T, c chainE7) *experiment.Span {
+	factor := new(experiment.Span)
 	errDown := errors.New("down")
-	inBubbles(t, func(seed uint64) {
+	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		d := newDice(seed, 7)
 		arrived := 0
 		call := func(context.Context) error { arrived++; return errDown }
@@ -116,15 +117,15 @@ func nestedE7(t *testing.T, c chainE7) *seedSpan {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		factor.add(float64(arrived) / float64(c.calls))
+		factor.Add(float64(arrived) / float64(c.calls))
 	})
 	return factor
 }
 
 // httpE7 has one server for the bottom, and one for each layer but the first, which is the test itself.
-func httpE7(t *testing.T, c chainE7) *seedSpan {
-	factor := new(seedSpan)
-	overSeeds(func(seed uint64) {
+func httpE7(t *testing.T, c chainE7) *experiment.Span {
+	factor := new(experiment.Span)
+	experiment.OverSeeds(func(seed uint64) {
 		d := newDice(seed, 7)
 		var arrived atomic.Int64
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -143,7 +144,7 @@ func httpE7(t *testing.T, c chainE7) *seedSpan {
 				return
 			}
 		}
-		factor.add(float64(arrived.Load()) / float64(c.calls))
+		factor.Add(float64(arrived.Load()) / float64(c.calls))
 	})
 	return factor
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/time/rate"
 
+	"github.com/holdfast-go/holdfast/internal/experiment"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -32,9 +33,9 @@ import (
 // One goroutine for each call that is refused, in a bubble. Without holdfast a call is a plain loop around time.Sleep; with it,
 // Policy.Run decides and waits. A breaker would see one failure in a hundred, and stay closed.
 func TestExperimentE8(t *testing.T) {
-	overload := fewer(40, 6)
-	r := newResultTable(
-		fmt.Sprintf("E8: a server that can do 10,000/s is offered 10,100/s for %d s, then 9,000/s; refused calls come back after 1 s; least and most of %d seeds", overload, experimentSeeds),
+	overload := experiment.Fewer(40, 6)
+	r := experiment.NewTable(
+		fmt.Sprintf("E8: a server that can do 10,000/s is offered 10,100/s for %d s, then 9,000/s; refused calls come back after 1 s; least and most of %d seeds", overload, experiment.Seeds),
 		"", "published", "re-run without holdfast", "with holdfast, one default Budget", "with holdfast, a Budget for each of 100 clients", "one default Budget, no Retry-After",
 	)
 	plain := experimentE8(t, overload, func(*rand.Rand) func(uint64) callE8 {
@@ -48,24 +49,24 @@ func TestExperimentE8(t *testing.T) {
 		of              func(*resultE8) string
 	}{
 		{"retries/s after 1, 2, 3 s", "100, 200, 300", func(r *resultE8) string {
-			return r.after1.in("%.0f") + ", " + r.after2.in("%.0f") + ", " + r.after3.in("%.0f")
+			return r.after1.In("%.0f") + ", " + r.after2.In("%.0f") + ", " + r.after3.In("%.0f")
 		}},
-		{"retries/s in the last second of the overload", "grows without end", func(r *resultE8) string { return r.last.in("%.0f") }},
-		{"most retries in any second", "grows without end", func(r *resultE8) string { return r.peak.in("%.0f") }},
-		{"seconds from the fall of the load to the last retry", "-", func(r *resultE8) string { return r.zero.in("%.1f") }},
-		{"calls of the overload answered in the end", "-", func(r *resultE8) string { return r.answered.in("%.2f") + " %" }},
+		{"retries/s in the last second of the overload", "grows without end", func(r *resultE8) string { return r.last.In("%.0f") }},
+		{"most retries in any second", "grows without end", func(r *resultE8) string { return r.peak.In("%.0f") }},
+		{"seconds from the fall of the load to the last retry", "-", func(r *resultE8) string { return r.zero.In("%.1f") }},
+		{"calls of the overload answered in the end", "-", func(r *resultE8) string { return r.answered.In("%.2f") + " %" }},
 	} {
-		r.row(row.name, row.published, row.of(plain), row.of(one), row.of(hundred), row.of(plainPrice))
+		r.Row(row.name, row.published, row.of(plain), row.of(one), row.of(hundred), row.of(plainPrice))
 	}
 	for name, r := range map[string]*resultE8{"one Budget": one, "100 Budgets": hundred} {
-		r.peak.below(t, name+": most retries in a second", 1010.5)
-		r.zero.below(t, name+": seconds to the last retry", 10)
+		r.peak.Below(t, name+": most retries in a second", 1010.5)
+		r.zero.Below(t, name+": seconds to the last retry", 10)
 	}
-	if !isReduced() { // that is before the plain price tells
-		plainPrice.last.atLeast(t, "no Retry-After: retries in the last second", 1010.5)
+	if !experiment.Reduced() { // that is before the plain price tells
+		plainPrice.last.AtLeast(t, "no Retry-After: retries in the last second", 1010.5)
 	}
-	plain.last.atLeast(t, "re-run: retries in the last second", 95*float64(overload-1))
-	r.print(t, `
+	plain.last.AtLeast(t, "re-run: retries in the last second", 95*float64(overload-1))
+	r.Print(t, `
 Goal: never more than 1,010 retries in a second, a tenth of the offered, and none 10 s after the load has fallen.
 A retry after a Retry-After costs two tokens and a success brings an eighth of one, so one retry in sixteen successes can
 be paid for in the long run (625/s); what is above that was in the buckets at the start. A refusal that
@@ -78,13 +79,13 @@ are answered after it, having come back again and again.`)
 // callE8 makes one call: it gives attempt the attempt's number, from 1, until it is answered or given up.
 type callE8 func(attempt func(number int) error) error
 
-type resultE8 struct{ after1, after2, after3, last, peak, zero, answered seedSpan }
+type resultE8 struct{ after1, after2, after3, last, peak, zero, answered experiment.Span }
 
 // experimentE8 makes calls with what newCall returns for a seed; it returns the call of one client out of those there are.
 func experimentE8(t *testing.T, overload int, newCall func(*rand.Rand) func(client uint64) callE8) *resultE8 {
 	const after = 12 // seconds that are watched
 	result := new(resultE8)
-	inBubbles(t, func(seed uint64) {
+	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		callOf := newCall(rng)
 		s := &limitedServer{start: time.Now(), limit: rate.NewLimiter(10_000, 10), retries: make([]int, overload+5*after)}
@@ -115,17 +116,17 @@ func experimentE8(t *testing.T, overload int, newCall func(*rand.Rand) func(clie
 			}
 		}
 		all.Wait()
-		result.after1.add(float64(s.retries[1]))
-		result.after2.add(float64(s.retries[2]))
-		result.after3.add(float64(s.retries[3]))
-		result.last.add(float64(s.retries[overload-1]))
+		result.after1.Add(float64(s.retries[1]))
+		result.after2.Add(float64(s.retries[2]))
+		result.after3.Add(float64(s.retries[3]))
+		result.last.Add(float64(s.retries[overload-1]))
 		peak := 0
 		for _, n := range s.retries {
 			peak = max(peak, n)
 		}
-		result.peak.add(float64(peak))
-		result.zero.add(max(0, (s.lastRetry - time.Duration(overload)*time.Second).Seconds()))
-		result.answered.add(100 * float64(answered.Load()) / float64(10_100*overload))
+		result.peak.Add(float64(peak))
+		result.zero.Add(max(0, (s.lastRetry - time.Duration(overload)*time.Second).Seconds()))
+		result.answered.Add(100 * float64(answered.Load()) / float64(10_100*overload))
 	})
 	return result
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/experiment"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -28,8 +29,8 @@ import (
 // client decide: the default one, but for what the row says. One goroutine for each seed, in a bubble, has the server
 // and all its clients; a call is a coroutine of it.
 func TestExperimentE9(t *testing.T) {
-	r := newResultTable(
-		fmt.Sprintf("E9: a server of 300/s is offered 280/s and is down for 10 s; seconds from there until goodput is back: least and most of %d seeds", experimentSeeds),
+	r := experiment.NewTable(
+		fmt.Sprintf("E9: a server of 300/s is offered 280/s and is down for 10 s; seconds from there until goodput is back: least and most of %d seeds", experiment.Seeds),
 		"", "published", "re-run without holdfast", "with holdfast",
 	)
 	holdfast := func(c retry.BudgetConfig) func() caller {
@@ -58,12 +59,12 @@ func TestExperimentE9(t *testing.T) {
 		{name: "100 clients, Capacity 10", published: "-", clients: 100, holdfast: holdfast(retry.BudgetConfig{Capacity: 10}), recovers: true},
 		{name: "1,000 clients", published: "-", clients: 1_000, holdfast: holdfast(retry.BudgetConfig{})},
 	} {
-		if isReduced() && !row.always {
+		if experiment.Reduced() && !row.always {
 			continue
 		}
 		without, with := "-", "-"
-		var back *seedSpan
-		if row.plain != nil && (row.holdfast == nil || !isReduced()) {
+		var back *experiment.Span
+		if row.plain != nil && (row.holdfast == nil || !experiment.Reduced()) {
 			back = experimentE9(t, row.clients, row.plain)
 			without = inE9(back)
 		}
@@ -71,15 +72,15 @@ func TestExperimentE9(t *testing.T) {
 			back = experimentE9(t, row.clients, row.holdfast)
 			with = inE9(back)
 		}
-		r.row(row.name, row.published, without, with)
+		r.Row(row.name, row.published, without, with)
 		if row.recovers {
-			back.below(t, row.name, horizonE9().Seconds())
+			back.Below(t, row.name, horizonE9().Seconds())
 		}
 		if row.never {
-			back.atLeast(t, row.name, horizonE9().Seconds())
+			back.AtLeast(t, row.name, horizonE9().Seconds())
 		}
 	}
-	r.print(t, `
+	r.Print(t, `
 Goal of E9: 15 s. It needs what drops the backlog too, a breaker in the clients or a bulkhead in the server; retries
 alone can only stay out of the way. When the server is up again, 2,800 calls wait that hardly anybody wants any more, and it
 has 20 a second to spare: that is the time without retries, and more cannot be had here. Each retry adds to it as a call does.
@@ -90,33 +91,33 @@ succeeds, as a Budget's does. A thousand clients with a Budget each spend 20,000
 }
 
 // horizonE9 is how long after the outage goodput may come back, and stayE9 how long it has to stay.
-func horizonE9() time.Duration { return time.Duration(fewer(600, 300)) * time.Second }
+func horizonE9() time.Duration { return time.Duration(experiment.Fewer(600, 300)) * time.Second }
 
 const stayE9 = time.Minute
 
-func inE9(back *seedSpan) string {
+func inE9(back *experiment.Span) string {
 	word := func(seconds float64) string {
 		if seconds >= horizonE9().Seconds() {
 			return "never"
 		}
 		return fmt.Sprintf("%.0f", seconds)
 	}
-	if least, most := word(back.least), word(back.most); least != most {
+	if least, most := word(back.Least()), word(back.Most()); least != most {
 		return least + " to " + most
 	}
-	return word(back.least)
+	return word(back.Least())
 }
 
 // experimentE9 gives each client a newCaller of its own.
-func experimentE9(t *testing.T, clients int, newCaller func() caller) *seedSpan {
-	back := new(seedSpan)
-	inBubbles(t, func(seed uint64) {
+func experimentE9(t *testing.T, clients int, newCaller func() caller) *experiment.Span {
+	back := new(experiment.Span)
+	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		s := &queueingServer{start: time.Now(), rng: rand.New(rand.NewPCG(seed, 9))}
 		callers := make([]caller, clients)
 		for i := range callers {
 			callers[i] = newCaller()
 		}
-		back.add(s.recovery(callers).Seconds())
+		back.Add(s.recovery(callers).Seconds())
 	})
 	return back
 }

@@ -78,11 +78,30 @@ func (s *Span) In(format string) string {
 	return least + " to " + most
 }
 
+// Least is the least of them; 0 if there is none.
+func (s *Span) Least() float64 { return s.least }
+
+// Most is the most of them; 0 if there is none.
+func (s *Span) Most() float64 { return s.most }
+
+// Times is the span with each number multiplied.
+func (s *Span) Times(x float64) *Span {
+	return &Span{known: s.known, least: x * s.least, most: x * s.most}
+}
+
 // AtMost fails the test if any seed was above limit.
 func (s *Span) AtMost(t *testing.T, what string, limit float64) {
 	t.Helper()
 	if !s.known || s.most > limit {
 		t.Errorf("%s: %g to %g, want at most %g for every seed", what, s.least, s.most, limit)
+	}
+}
+
+// Below fails the test if any seed was at limit or above.
+func (s *Span) Below(t *testing.T, what string, limit float64) {
+	t.Helper()
+	if !s.known || s.most >= limit {
+		t.Errorf("%s: %g to %g, want below %g for every seed", what, s.least, s.most, limit)
 	}
 }
 
