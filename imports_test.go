@@ -56,7 +56,7 @@ func (p listed) module() string {
 func TestImports(t *testing.T) {
 	watchSources(t)
 	packages := packagesOf(t)
-	for _, name := range []string{"retry", "breaker", "bulkhead", "hedge", "internal/httpx"} {
+	for _, name := range append(slices.Clone(policies), "internal/httpx") {
 		if _, ok := packages[root+"/"+name]; !ok {
 			t.Errorf("%s is not among the packages listed: was it renamed, and its rule lost?", name)
 		}
