@@ -210,7 +210,7 @@ func (c *call) judge(err error) {
 	case counts:
 		c.g.wentWrong(c.t, c.began, word, trial)
 	default:
-		c.g.saysNothing(c.t, trial)
+		c.g.saysNothing(c.t, c.began, trial)
 	}
 }
 

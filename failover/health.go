@@ -100,7 +100,7 @@ func (g *core) wentWell(t *target, trial bool) {
 		if t.gone || t.is() == Healthy {
 			return
 		}
-		if g.table.Load().ready == 0 { // better than any other
+		if g.noneIsWell() { // better than any other
 			g.backLocked(t, "it is the only one that is well", now)
 			t.rampFrom.Store(0)
 			return
@@ -112,6 +112,17 @@ func (g *core) wentWell(t *target, trial bool) {
 			g.backLocked(t, "trials went well", now)
 		}
 	})
+}
+
+// noneIsWell reports whether no target is, as far as is known: each is ejected, or would be if that many may be, or is to
+// show that it is well.
+func (g *core) noneIsWell() bool {
+	for _, t := range g.table.Load().all {
+		if !t.knownDown(g.set.downAfter()) {
+			return false
+		}
+	}
+	return true
 }
 
 // wentBad is for the nth failure in a row.

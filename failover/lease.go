@@ -90,14 +90,14 @@ func (g *core) settle(t *target, began time.Duration, trial bool, err error) {
 	case canceled:
 		g.counts.ignored.Add(1)
 		g.counts.attempt(1, telemetry.Canceled)
-		g.saysNothing(t, trial)
+		g.saysNothing(t, began, trial)
 		return
 	case refused:
 		g.counts.attempt(1, telemetry.Refused)
 		g.turnedAway(t, began, trial)
 	case !counts:
 		g.counts.attempt(1, telemetry.Failure)
-		g.saysNothing(t, trial)
+		g.saysNothing(t, began, trial)
 	default:
 		g.counts.attempt(1, outcomeIf(timeout))
 		defer g.wentWrong(t, began, word, trial)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ type modelTarget struct {
 	row       int // failures
 	good      int // trials
 	trial     bool
+	trialFrom time.Duration
 	underWay  int
 }
 
@@ -68,6 +70,15 @@ func (m *model) panics() bool {
 	return ready == 0 || m.config.Balance != failover.Ordered && float64(ready) < m.config.PanicBelow*float64(n) && 1.4*float64(ready) < float64(n)
 }
 
+// isWell reports whether some target is, as far as is known.
+func (m *model) isWell() bool {
+	limit := m.config.ConsecutiveFailures
+	if limit < 0 {
+		limit = 5
+	}
+	return slices.ContainsFunc(m.targets, func(t *modelTarget) bool { return t.state == failover.Healthy && t.row < limit })
+}
+
 // passes ends ejections that are over.
 func (m *model) passes() {
 	for _, t := range m.targets {
@@ -82,7 +93,7 @@ func (m *model) becomes(t *modelTarget, s failover.State) { t.state, t.since = s
 // begins is what a call must get: the one whose turn for a trial it is, or one of these.
 func (m *model) begins() (trial *modelTarget, others []*modelTarget) {
 	for _, t := range m.targets {
-		if t.state == failover.Probing && !t.trial {
+		if t.state == failover.Probing && (!t.trial || m.now()-t.trialFrom >= 30*time.Second) {
 			return t, nil
 		}
 		if t.state == failover.Healthy || m.panics() {
@@ -118,7 +129,7 @@ func (m *model) mayEject() bool {
 func (m *model) ends(l modelLease, err error) {
 	t := l.on
 	t.underWay--
-	if l.trial {
+	if l.trial && l.began >= t.trialFrom {
 		t.trial = false
 	}
 	switch {
@@ -137,10 +148,10 @@ func (m *model) good(t *modelTarget, trial bool) {
 	if t.state == failover.Healthy {
 		return
 	}
-	if trial && m.ready() > 0 {
+	if trial && m.isWell() {
 		t.good++
 	}
-	if m.ready() == 0 || trial && t.good >= m.config.GoodProbes {
+	if !m.isWell() || trial && t.good >= m.config.GoodProbes {
 		m.becomes(t, failover.Healthy)
 	}
 }
@@ -247,7 +258,9 @@ func begin(g *failover.Group[int], m *model) (modelLease, error) {
 		return modelLease{}, fmt.Errorf("it got %s, which is %v", l.Name, on.state)
 	}
 	on.underWay++
-	on.trial = on.trial || trial != nil
+	if trial != nil {
+		on.trial, on.trialFrom = true, m.now()
+	}
 	return modelLease{l, on, m.now(), trial != nil}, nil
 }
 

@@ -9,7 +9,7 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	now := g.now()
 	t.inFlight.Add(-1)
 	if trial {
-		defer t.trial.Store(false) // OnChange may panic
+		defer t.trial.over(began) // OnChange may panic
 	}
 	if int64(began) < t.since.Load() {
 		g.tooLate(t, tally{good: 1, took: now - began})
@@ -54,7 +54,7 @@ func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool
 	t.inFlight.Add(-1)
 	t.failedWith(word)
 	if trial {
-		defer t.trial.Store(false)
+		defer t.trial.over(began)
 	}
 	if int64(began) < t.since.Load() {
 		g.tooLate(t, tally{bad: 1})
@@ -75,15 +75,15 @@ func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
 		t.cost.penalise(int64(now), now-began)
 	}
 	if trial {
-		t.trial.Store(false)
+		t.trial.over(began)
 	}
 }
 
 // saysNothing: the caller cancelled, or it was not about the target.
-func (g *core) saysNothing(t *target, trial bool) {
+func (g *core) saysNothing(t *target, began time.Duration, trial bool) {
 	t.inFlight.Add(-1)
 	if trial {
-		t.trial.Store(false)
+		t.trial.over(began)
 	}
 }
 

@@ -40,7 +40,7 @@ func (g *core) pick(ctx context.Context, now time.Duration, shared *attempt.Shar
 // freely chooses as if nothing had happened before.
 func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, now int64) *target {
 	for _, x := range t.trials {
-		if !careful && x.trial.CompareAndSwap(false, true) {
+		if !careful && x.trial.take(now, max(g.set.maxEjectFor, longestTrial)) {
 			*trial = true
 			return x
 		}

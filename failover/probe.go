@@ -118,7 +118,7 @@ func (g *core) goodLocked(t *target, now time.Duration) {
 	}
 	t.goods++
 	switch {
-	case g.table.Load().ready == 0: // better than any other
+	case g.noneIsWell(): // better than any other
 		g.backLocked(t, "a probe is good, and no other target is healthy", now)
 		t.rampFrom.Store(0)
 	case t.goods >= g.set.goodProbes && now >= t.until:

@@ -50,7 +50,7 @@ type state struct {
 	condition atomic.Uint32  // a State
 	since     atomic.Int64   // when that began
 	rampFrom  atomic.Int64   // when its slow start began; 0: there is none under way
-	trial     atomic.Bool    // a call finds out whether it is well again
+	trial     trial          // a call finds out whether it is well again
 	good      stripe.Counter // successes and their time, since the last judgement: see packed
 	excess    atomic.Int64   // of those times, what was above core.longest
 	bad       atomic.Uint64  // failures since then

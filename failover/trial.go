@@ -1,0 +1,29 @@
+package failover
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// trial says since when a call finds out whether a target is well again: 1 + when it began; 0: there is none.
+type trial struct{ from atomic.Int64 }
+
+// longestTrial is how long a trial may take, or as long as the longest ejection, before there may be another.
+const longestTrial = 30 * time.Second
+
+// take begins a trial at that time, unless there is one under way. One that has taken too long is given up: its call may
+// never come back, or a Lease have been dropped.
+func (t *trial) take(now int64, tooLong time.Duration) bool {
+	from := t.from.Load()
+	if from != 0 && now+1-from < int64(tooLong) {
+		return false
+	}
+	return t.from.CompareAndSwap(from, now+1)
+}
+
+// over ends the trial of a call that began then, unless that was given up, and another has begun since.
+func (t *trial) over(began time.Duration) {
+	if from := t.from.Load(); from != 0 && from <= int64(began)+1 {
+		t.from.CompareAndSwap(from, 0)
+	}
+}
