@@ -56,6 +56,17 @@ func newBreaker(s *settings, name string) *Breaker {
 	return b
 }
 
+// Config returns what the breaker goes by: the Config that it was made of, with the defaults in place of zeros, and without
+// providers and Logger. That of a nil Breaker is the zero Config.
+func (b *Breaker) Config() Config {
+	if b == nil {
+		return Config{}
+	}
+	c := b.set.config()
+	c.Name = b.name
+	return c
+}
+
 // Do calls fn unless the breaker refuses the call, with an [*OpenError]; and judges the result. Most callers use Do.
 //
 // A result that says nothing about the dependency is ignored: when the caller cancelled, or a policy below refused.

@@ -147,6 +147,31 @@ func newSettings(c Config) *settings {
 	return s
 }
 
+// config is the Config that would lead to these settings.
+func (s *settings) config() Config {
+	orNever := func(ratio float64) float64 {
+		if ratio == never {
+			return -1
+		}
+		return ratio
+	}
+	return Config{
+		ConsecutiveFailures: conf.Or(int(s.consecutive), -1),
+		FailureRatio:        orNever(s.failureRatio),
+		SlowRatio:           orNever(s.slowRatio),
+		SlowAfter:           s.slowAfter,
+		MinCalls:            int(s.minCalls),
+		Window:              s.window,
+		OpenFor:             s.openFor,
+		MaxOpenFor:          s.maxOpenFor,
+		Probes:              s.probes,
+		ProbeTimeout:        s.probeTimeout,
+		Classify:            s.classify,
+		OnStateChange:       s.onStateChange,
+		NoSpans:             !s.spans,
+	}
+}
+
 // now is the time since the settings were made. It reads one clock where time.Now reads two.
 func (s *settings) now() time.Duration { return time.Since(s.start) }
 

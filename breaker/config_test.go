@@ -129,3 +129,18 @@ func TestStateText(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Config has the defaults in it, and leads to the same once more.
+func TestConfigOf(t *testing.T) {
+	given := breaker.MustNew(breaker.Config{Name: "a", FailureRatio: -1, ConsecutiveFailures: -3, OpenFor: 2 * time.Minute}).Config()
+	again := breaker.MustNew(given).Config()
+	for _, c := range []breaker.Config{given, again} {
+		text, err := json.Marshal(c)
+		if want := `{"name":"a","consecutive_failures":-1,"failure_ratio":-1,"slow_ratio":0.5,"min_calls":20,"window":"10s","open_for":"2m0s","max_open_for":"2m0s","probes":1,"probe_timeout":"30s"}`; err != nil || string(text) != want {
+			t.Errorf("%s, %v, want %s", text, err, want)
+		}
+	}
+	if text, err := json.Marshal((*breaker.Breaker)(nil).Config()); err != nil || string(text) != "{}" {
+		t.Errorf("of a nil one: %s, %v", text, err)
+	}
+}

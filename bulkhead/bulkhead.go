@@ -79,6 +79,17 @@ func newBulkhead(s *settings, name string, total *Bulkhead) *Bulkhead {
 	return b
 }
 
+// Config returns what the bulkhead goes by: the Config that it was made of, with the defaults in place of zeros where they are
+// numbers, the Limit of now, and without providers and Logger. That of a nil Bulkhead is the zero Config.
+func (b *Bulkhead) Config() Config {
+	if b == nil {
+		return Config{}
+	}
+	c := b.set.config()
+	c.Name, c.Limit = b.name, b.Snapshot().Limit
+	return c
+}
+
 // Do calls fn when there is a place for it, and gives the place back when fn is done. Most callers use Do. If there is
 // no place, and none that is worth waiting for, fn is not called and the error is a [*FullError].
 //

@@ -147,6 +147,26 @@ func newSettings(c Config) *settings {
 	return s
 }
 
+// config is the Config that would lead to these settings.
+func (s *settings) config() Config {
+	c := Config{
+		Limit: s.limit, Queue: s.queue, MaxWait: s.maxWait, Interval: s.interval, Target: s.target,
+		Rate: s.rate, Burst: s.burst, Exempt: s.exempt, RequestPriority: s.requestPriority,
+		ReleaseAtHeader: s.releaseAtHeader, NoSpans: !s.spans,
+	}
+	if s.inOrder {
+		c.Interval = -1
+	}
+	if s.rate == 0 {
+		c.Burst = 0
+	}
+	if s.adaptive != nil {
+		a := *s.adaptive
+		c.Adaptive = &a
+	}
+	return c
+}
+
 // now is the time since the settings were made; never zero, which stands for "not timed". It reads one clock where
 // time.Now reads two.
 func (s *settings) now() time.Duration { return time.Since(s.start) + 1 }

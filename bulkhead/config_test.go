@@ -316,3 +316,18 @@ func FuzzConfigJSON(f *testing.F) {
 		}
 	})
 }
+
+// Config has the defaults in it, and leads to the same once more.
+func TestConfigOf(t *testing.T) {
+	given := bulkhead.MustNew(bulkhead.Config{Name: "a", Limit: 3, Queue: 2, Rate: 2.5, Interval: -1}).Config()
+	again := bulkhead.MustNew(given).Config()
+	for _, c := range []bulkhead.Config{given, again} {
+		text, err := json.Marshal(c)
+		if want := `{"name":"a","limit":3,"queue":2,"interval":"-1ns","rate":2.5,"burst":3}`; err != nil || string(text) != want {
+			t.Errorf("%s, %v, want %s", text, err, want)
+		}
+	}
+	if text, err := json.Marshal((*bulkhead.Bulkhead)(nil).Config()); err != nil || string(text) != "{}" {
+		t.Errorf("of a nil one: %s, %v", text, err)
+	}
+}

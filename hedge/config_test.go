@@ -138,3 +138,18 @@ func FuzzConfigJSON(f *testing.F) {
 		}
 	})
 }
+
+// Config has the defaults in it, and leads to the same once more.
+func TestConfigOf(t *testing.T) {
+	given := hedge.MustNew(hedge.Config{Name: "a", MaxExtraLoad: 0.02}).Config()
+	again := hedge.MustNew(given).Config()
+	for _, c := range []hedge.Config{given, again} {
+		text, err := json.Marshal(c)
+		if want := `{"name":"a","max_hedges":1,"quantile":0.98,"first_delay":"100ms","min_delay":"1ms","memory":"30s","max_extra_load":0.02}`; err != nil || string(text) != want {
+			t.Errorf("%s, %v, want %s", text, err, want)
+		}
+	}
+	if text, err := json.Marshal((*hedge.Policy)(nil).Config()); err != nil || string(text) != "{}" {
+		t.Errorf("of a nil one: %s, %v", text, err)
+	}
+}

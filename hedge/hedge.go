@@ -53,6 +53,15 @@ func MustNew(c Config) *Policy {
 	return p
 }
 
+// Config returns what the policy was made of, with the defaults in place of zeros; a Delay of zero is a learned one. That of a
+// nil Policy is the zero Config.
+func (p *Policy) Config() Config {
+	if p == nil {
+		return Config{}
+	}
+	return p.cfg
+}
+
 // Do calls fn, and if that takes long calls it again beside the first, and returns the first success. The attempts that
 // lose are cancelled; [Cause] of their context is [ErrLost]. What they return is dropped: if it has to be closed, use
 // [DoDiscard]. A failure never beats an attempt that is still under way. If all fail, the error is that of the first, with

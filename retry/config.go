@@ -117,16 +117,23 @@ func (c *Config) check() error {
 	return f.Err()
 }
 
-// withDefaults replaces zero by the documented default and negative by none.
-func (c Config) withDefaults() Config {
+// spelled replaces zero by the documented default.
+func (c Config) spelled() Config {
 	c.MaxAttempts = conf.Or(c.MaxAttempts, defaultAttempts)
-	c.BaseDelay = conf.OrNone(c.BaseDelay, defaultBaseDelay)
 	c.MaxDelay = conf.Or(c.MaxDelay, defaultMaxDelay)
-	c.BaseDelay = min(c.BaseDelay, c.MaxDelay) // a default base under a shorter cap
-	c.MaxRetryAfter = conf.OrNone(c.MaxRetryAfter, defaultMaxRetryAfter)
+	c.BaseDelay = min(conf.Or(c.BaseDelay, defaultBaseDelay), c.MaxDelay) // a default base under a shorter cap
+	c.MaxRetryAfter = conf.Or(c.MaxRetryAfter, defaultMaxRetryAfter)
 	if c.RetryIf == nil {
 		c.RetryIf = Retryable
 	}
+	return c
+}
+
+// withDefaults replaces zero by the documented default and negative by none.
+func (c Config) withDefaults() Config {
+	c = c.spelled()
+	c.BaseDelay = max(c.BaseDelay, 0)
+	c.MaxRetryAfter = max(c.MaxRetryAfter, 0)
 	return c
 }
 

@@ -120,3 +120,18 @@ func TestNoAllocation(t *testing.T) {
 		}
 	}
 }
+
+// Config has the defaults in it, and leads to the same once more.
+func TestConfigOf(t *testing.T) {
+	given := retry.MustNew(retry.Config{Name: "a", BaseDelay: -1, MaxElapsed: time.Minute}).Config()
+	again := retry.MustNew(given).Config()
+	for _, c := range []retry.Config{given, again} {
+		text, err := json.Marshal(c)
+		if want := `{"name":"a","max_attempts":3,"base_delay":"-1ns","max_delay":"5s","max_elapsed":"1m0s","max_retry_after":"30s"}`; err != nil || string(text) != want {
+			t.Errorf("%s, %v, want %s", text, err, want)
+		}
+	}
+	if text, err := json.Marshal((*retry.Policy)(nil).Config()); err != nil || string(text) != "{}" {
+		t.Errorf("of a nil one: %s, %v", text, err)
+	}
+}

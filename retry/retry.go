@@ -11,6 +11,7 @@ import (
 // types. A nil Policy passes calls through.
 type Policy struct {
 	cfg    Config
+	given  Config // with defaults in place of zeros
 	label  string // "retry payments"
 	limits bool   // attempts have a time limit
 	bare   bool   // a success at once is counted, and that is all: no limit, no budget
@@ -23,7 +24,7 @@ func New(c Config) (*Policy, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	p := &Policy{cfg: c.withDefaults(), label: telemetry.Label("retry", c.Name)}
+	p := &Policy{cfg: c.withDefaults(), given: c.spelled(), label: telemetry.Label("retry", c.Name)}
 	p.limits = p.cfg.AttemptTimeout > 0 || p.cfg.MaxElapsed > 0
 	p.bare = !p.limits && c.Budget == nil
 	p.scope = telemetry.NewScope(telemetry.Options{
@@ -41,6 +42,14 @@ func MustNew(c Config) *Policy {
 		panic(err)
 	}
 	return p
+}
+
+// Config returns what the policy was made of, with the defaults in place of zeros. That of a nil Policy is the zero Config.
+func (p *Policy) Config() Config {
+	if p == nil {
+		return Config{}
+	}
+	return p.given
 }
 
 // Do calls fn, and again while it fails and the policy allows. It returns the first success; else the value and the
