@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
@@ -185,6 +185,9 @@ func (s *story) log() []line {
 		all = append(all, line{s.up, members[0].name + " is started again"})
 	}
 	for _, c := range s.changes {
+		if c.To == failover.Probing {
+			continue // how that ends is the next change
+		}
 		text := c.Target + " is " + c.To.String()
 		if c.To == failover.Ejected {
 			text += " for " + c.Until.Sub(c.At).Round(time.Millisecond).String()
@@ -194,6 +197,6 @@ func (s *story) log() []line {
 		}
 		all = append(all, line{c.at, text})
 	}
-	slices.SortStableFunc(all, func(a, b line) int { return int(a.at - b.at) })
-	return slices.DeleteFunc(all, func(l line) bool { return strings.HasSuffix(l.text, failover.Probing.String()) })
+	slices.SortStableFunc(all, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	return all
 }
