@@ -45,12 +45,25 @@ func (g *Group[T]) Pick(ctx context.Context) (Lease[T], error) {
 		return Lease[T]{}, cause.Of(g.label, ctx)
 	}
 	c := call{g: &g.core, ctx: ctx}
-	if err := c.first(); err != nil {
+	if err := c.only(); err != nil {
 		return Lease[T]{}, err
 	}
 	s := slips.Get().(*slip)
 	s.g, s.t, s.began, s.trial = c.g, c.t, c.began, c.trial
 	return Lease[T]{c.t.name, valueOf[T](c.t), s, s.serial.Load()}, nil
+}
+
+// only chooses the target of a call that has one attempt. Should OnChange or Resolve panic, that was the call.
+func (c *call) only() error {
+	over := false
+	defer func() {
+		if !over {
+			c.abort()
+		}
+	}()
+	err := c.first()
+	over = true
+	return err
 }
 
 // Done gives the lease back with the result of the work. The first Done counts; a second does nothing, and so does that of
