@@ -34,7 +34,7 @@ type lookup struct {
 func (g *Group[T]) resolve(ctx context.Context, find func(context.Context) ([]Target[T], error)) error {
 	ts, err := find(ctx)
 	if err != nil {
-		return fmt.Errorf("Resolve: %w", err)
+		return fmt.Errorf("resolve: %w", err)
 	}
 	f := conf.Check("failover.Resolve")
 	f.Want(len(ts) > 0, "Targets", 0, "at least one target")
@@ -111,7 +111,7 @@ func (g *core) refresh(now time.Duration) {
 		err := errors.New("it panicked")
 		defer func() {
 			if r := recover(); r != nil {
-				err = fmt.Errorf("Resolve panicked: %v", r)
+				err = fmt.Errorf("resolve panicked: %v", r)
 			}
 			if err != nil && !errors.Is(err, context.Canceled) { // the targets stay what they are
 				g.scope.Log(ctx, slog.LevelWarn, "targets not resolved", slog.Any("error", err))

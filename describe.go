@@ -1,0 +1,313 @@
+package holdfast
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/retry"
+)
+
+// Description is what a stack may do in the worst case.
+type Description struct {
+	Name   string
+	Layers []LayerDescription // the outermost first
+
+	// Calls is how many calls the dependency may get for one call through the stack; 0: no bound is known.
+	Calls int
+
+	// Time is how long one call through the stack may take, if fn heeds its context; 0: until the caller's own deadline.
+	Time time.Duration
+
+	// Concurrency is how many calls of fn may run at a time; 0: no bound is known.
+	Concurrency int
+}
+
+// LayerDescription is one policy of a stack.
+type LayerDescription struct {
+	Kind string // retry, breaker, bulkhead, hedge; or the Go type
+	Name string // of the policy
+	Text string // as in String: "retry(3, 100ms..5s)"
+}
+
+// Describe returns what the stack may do in the worst case.
+func (s *Stack) Describe() Description {
+	if s == nil {
+		return Description{Calls: 1}
+	}
+	d := Description{Name: s.name}
+	for _, l := range s.layers {
+		d.Layers = append(d.Layers, LayerDescription{Kind: l.word(), Name: l.name(), Text: l.String()})
+	}
+	w := worst{plain: 1, calls: 1}
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		w = s.layers[i].over(w)
+	}
+	d.Calls, d.Time = w.calls, w.time
+	d.Concurrency = s.concurrency()
+	return d
+}
+
+// worst is the worst case of a part of a stack.
+type worst struct {
+	plain int           // calls, if it ends with an error that a retry above may repeat; 0: no bound
+	calls int           // calls, whatever it ends with; likewise
+	time  time.Duration // 0: no bound
+}
+
+// over is the worst case of a layer around a part. What is exhausted below is not repeated above: of two retries the outer one
+// repeats only what the inner one has tried once.
+func (l *layer) over(w worst) worst {
+	switch l.kind {
+	case ofRetry:
+		c := l.retry.Config()
+		if l.retry == nil {
+			return w
+		}
+		w.calls = plus(times(w.plain, c.MaxAttempts-1), w.calls)
+		w.time = retryTime(&c, w.time)
+	case ofHedge:
+		if l.hedge == nil {
+			return w
+		}
+		n := 1 + l.hedge.Config().MaxHedges
+		w = worst{times(w.plain, n), times(w.calls, n), w.time * time.Duration(n)}
+	case ofBulkhead:
+		c := l.bulkhead.Config()
+		switch {
+		case c.Queue == 0 || w.time == 0:
+		case c.MaxWait == 0:
+			w.time = 0
+		default:
+			w.time += c.MaxWait
+		}
+	case ofBreaker:
+	default:
+		w = worst{}
+	}
+	return w
+}
+
+// times and plus treat 0 as no bound, and so do they what is too large.
+func times(a, n int) int {
+	if a == 0 || a > math.MaxInt32/max(n, 1) {
+		return 0
+	}
+	return a * n
+}
+
+func plus(a, b int) int {
+	if b == 0 {
+		return 0
+	}
+	return a + b
+}
+
+// retryTime is how long a retry may take whose attempts take so long.
+func retryTime(c *retry.Config, attempt time.Duration) time.Duration {
+	if c.AttemptTimeout > 0 && (attempt == 0 || c.AttemptTimeout < attempt) {
+		attempt = c.AttemptTimeout
+	}
+	total := time.Duration(0)
+	if attempt > 0 && c.Backoff == nil {
+		total = attempt * time.Duration(c.MaxAttempts)
+		for i := range c.MaxAttempts - 1 {
+			delay := min(time.Duration(math.Min(float64(max(c.BaseDelay, 0))*math.Pow(2, float64(i)), math.MaxInt64/2)), c.MaxDelay)
+			total += max(delay, c.MaxRetryAfter)
+		}
+	}
+	if c.MaxElapsed > 0 && (total == 0 || c.MaxElapsed < total) {
+		return c.MaxElapsed
+	}
+	return total
+}
+
+// concurrency is the bound that the bulkheads set, times the attempts that may run beside each other below them.
+func (s *Stack) concurrency() int {
+	n := 0
+	for i := range s.layers {
+		switch l := &s.layers[i]; l.kind {
+		case ofBulkhead:
+			limit := mostAtOnce(l.bulkhead)
+			if l.bulkhead != nil && (n == 0 || limit < n) {
+				n = limit
+			}
+		case ofHedge:
+			if l.hedge != nil {
+				n *= 1 + l.hedge.Config().MaxHedges
+			}
+		case ofOther:
+			n = 0
+		}
+	}
+	return n
+}
+
+// mostAtOnce is the limit of a bulkhead, or where that is found while it runs, the most that it may be.
+func mostAtOnce(b *bulkhead.Bulkhead) int {
+	c := b.Config()
+	if c.Adaptive != nil {
+		return max(c.Adaptive.Max, c.Limit)
+	}
+	return c.Limit
+}
+
+// String is the stack on one line: users: retry(3, 100ms..5s) → breaker(50% of 20 in 10s) → bulkhead(64).
+func (s *Stack) String() string {
+	if s == nil {
+		return "no stack"
+	}
+	texts := make([]string, len(s.layers))
+	for i := range s.layers {
+		texts[i] = s.layers[i].String()
+	}
+	text := strings.Join(texts, " → ")
+	if text == "" {
+		text = "nothing"
+	}
+	if s.name != "" {
+		text = s.name + ": " + text
+	}
+	return text
+}
+
+// Mermaid is the stack as a flowchart in Mermaid's notation.
+func (s *Stack) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n    caller([caller])")
+	if s != nil {
+		for i := range s.layers {
+			l := &s.layers[i]
+			label := l.String()
+			if name := l.name(); name != "" {
+				label = name + "<br/>" + label
+			}
+			fmt.Fprintf(&b, " --> p%d[\"%s\"]", i+1, mermaidText.Replace(label))
+		}
+	}
+	b.WriteString(" --> fn([fn])\n")
+	return b.String()
+}
+
+var mermaidText = strings.NewReplacer(`"`, "#quot;", "\n", " ", "<br/>", "<br/>", "<", "#lt;", ">", "#gt;")
+
+// word is the kind of a layer.
+func (l *layer) word() string {
+	switch l.kind {
+	case ofRetry:
+		return "retry"
+	case ofBreaker:
+		return "breaker"
+	case ofBulkhead:
+		return "bulkhead"
+	case ofHedge:
+		return "hedge"
+	}
+	return fmt.Sprintf("%T", l.other)
+}
+
+// name is the policy's own.
+func (l *layer) name() string {
+	switch l.kind {
+	case ofRetry:
+		return l.retry.Config().Name
+	case ofBreaker:
+		return l.breaker.Config().Name
+	case ofBulkhead:
+		return l.bulkhead.Config().Name
+	case ofHedge:
+		return l.hedge.Config().Name
+	}
+	return ""
+}
+
+// String is the layer in a few words.
+func (l *layer) String() string {
+	switch {
+	case l.kind == ofRetry && l.retry != nil:
+		c := l.retry.Config()
+		return retryText(&c)
+	case l.kind == ofBreaker && l.breaker != nil:
+		c := l.breaker.Config()
+		return breakerText(&c)
+	case l.kind == ofBulkhead && l.bulkhead != nil:
+		c := l.bulkhead.Config()
+		return bulkheadText(&c)
+	case l.kind == ofHedge && l.hedge != nil:
+		c := l.hedge.Config()
+		return hedgeText(&c)
+	case l.kind != ofOther:
+		return l.word() + "(off)"
+	}
+	if s, ok := l.other.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return l.word()
+}
+
+func retryText(c *retry.Config) string {
+	delays := fmt.Sprintf("%v..%v", c.BaseDelay, c.MaxDelay)
+	switch {
+	case c.Backoff != nil:
+		delays = "own backoff"
+	case c.BaseDelay < 0:
+		delays = "no delay"
+	}
+	s := fmt.Sprintf("retry(%d, %s", c.MaxAttempts, delays)
+	if c.AttemptTimeout > 0 {
+		s += fmt.Sprintf(", %v each", c.AttemptTimeout)
+	}
+	if c.MaxElapsed > 0 {
+		s += fmt.Sprintf(", %v in all", c.MaxElapsed)
+	}
+	return s + ")"
+}
+
+func breakerText(c *breaker.Config) string {
+	var rules []string
+	if c.FailureRatio >= 0 {
+		rules = append(rules, fmt.Sprintf("%s of %d in %v", percent(c.FailureRatio), c.MinCalls, c.Window))
+	}
+	if c.SlowAfter > 0 {
+		rules = append(rules, fmt.Sprintf("%s above %v", percent(c.SlowRatio), c.SlowAfter))
+	}
+	if len(rules) == 0 {
+		rules = append(rules, fmt.Sprintf("%d in a row", c.ConsecutiveFailures))
+	}
+	return "breaker(" + strings.Join(rules, ", ") + ")"
+}
+
+func bulkheadText(c *bulkhead.Config) string {
+	s := fmt.Sprintf("bulkhead(%d", c.Limit)
+	if c.Adaptive != nil {
+		s = fmt.Sprintf("bulkhead(adaptive, now %d", c.Limit)
+	}
+	if c.Queue > 0 {
+		s += fmt.Sprintf(" + %d", c.Queue)
+	}
+	if c.Rate > 0 {
+		s += fmt.Sprintf(", %g/s", float64(c.Rate))
+	}
+	return s + ")"
+}
+
+func hedgeText(c *hedge.Config) string {
+	delay := fmt.Sprintf("after p%g", math.Round(c.Quantile*10000)/100)
+	switch {
+	case c.Delay > 0:
+		delay = fmt.Sprintf("after %v", c.Delay)
+	case c.Delay < 0:
+		delay = "at once"
+	}
+	s := fmt.Sprintf("hedge(%d %s", c.MaxHedges, delay)
+	if c.MaxExtraLoad >= 0 {
+		s += ", +" + percent(c.MaxExtraLoad)
+	}
+	return s + ")"
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.4g%%", 100*share) }
