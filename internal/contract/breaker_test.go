@@ -44,11 +44,11 @@ func breakerPolicy() contract.Policy {
 // last word.
 func newBreaker(t testing.TB, s contract.Setup, edit func(*breaker.Config)) *breaker.Keyed[string] {
 	t.Helper()
-	c := breaker.KeyedConfig{Config: breaker.Config{
-		Name: "orders", OpenFor: openFor, MaxOpenFor: maxOpenFor, ProbeTimeout: probeTimeout, ConsecutiveFailures: 10,
+	c := breaker.KeyedConfig{Config: breaker.Config{ // one call of a stack, all of whose attempts fail, does not open it
+		Name: "orders", OpenFor: openFor, MaxOpenFor: maxOpenFor, ProbeTimeout: probeTimeout, ConsecutiveFailures: 30, MinCalls: 30,
 	}}
 	if s.Busy {
-		c.ConsecutiveFailures, c.OpenFor, c.MaxOpenFor, c.SlowAfter = 3, 2*time.Millisecond, 4*time.Millisecond, 10*time.Millisecond
+		c.ConsecutiveFailures, c.MinCalls, c.OpenFor, c.MaxOpenFor, c.SlowAfter = 3, 0, 2*time.Millisecond, 4*time.Millisecond, 10*time.Millisecond
 	}
 	if edit != nil {
 		edit(&c.Config)

@@ -19,10 +19,13 @@ func httpLastResponse(t *testing.T, c *Cell, srv *server) {
 
 // FirstResponse is the row HTTPLastResponse of a policy whose attempts, three of them, run beside each other: the response is
 // that to the first.
-func FirstResponse(t *testing.T, c *Cell) {
-	overHTTP(func(t *testing.T, c *Cell, srv *server) {
-		httpResponse(t, c, srv, func(attempts int) int { return attempts - 2 })
-	})(t, c)
+func FirstResponse(t *testing.T, c *Cell) { ResponseBefore(2)(t, c) }
+
+// ResponseBefore is the row HTTPLastResponse where so many attempts come after the one whose response comes back.
+func ResponseBefore(n int) func(*testing.T, *Cell) {
+	return overHTTP(func(t *testing.T, c *Cell, srv *server) {
+		httpResponse(t, c, srv, func(attempts int) int { return attempts - n })
+	})
 }
 
 // httpResponse makes a call whose attempts all fail. which says of how many attempts which one's response comes back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/failover"
 	"github.com/holdfast-go/holdfast/hedge"
 	"github.com/holdfast-go/holdfast/internal/contract"
 	"github.com/holdfast-go/holdfast/retry"
@@ -45,6 +47,15 @@ var orders = []struct {
 	{layers: []string{"breaker", "hedge"}, brief: true},
 	{layers: []string{"hedge", "bulkhead"}, brief: true},
 	{layers: []string{"bulkhead", "hedge"}, brief: true},
+
+	{layers: []string{"retry", "hedge", "failover", "breaker", "bulkhead"}, brief: true},
+	{layers: []string{"failover", "breaker"}, brief: true},
+	{layers: []string{"failover", "bulkhead"}, brief: true},
+	{layers: []string{"retry", "failover"}, brief: true},
+	{layers: []string{"failover", "retry"}, brief: true},
+	{layers: []string{"hedge", "failover"}, brief: true},
+	{layers: []string{"breaker", "failover"}, brief: true},
+	{layers: []string{"bulkhead", "failover"}, brief: true},
 }
 
 func TestStacks(t *testing.T) {
@@ -119,6 +130,17 @@ var kinds = map[string]kind{
 		},
 		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
 			return hedgeCallbacks(func(t testing.TB, h *hedged) *contract.Instance { return in(t, hedgeAsLayer(h)) })
+		},
+	},
+	"failover": {
+		policy: failoverPolicy(),
+		layer: func(t testing.TB, s contract.Setup, traced bool) layer {
+			return groupAsLayer(newGroup(t, s, func(c *groupConfig) {
+				c.TracerProvider, c.MeterProvider = providers(traced)
+			}))
+		},
+		callbacks: func(in func(testing.TB, layer) *contract.Instance) []contract.Callback {
+			return failoverCallbacks(func(t testing.TB, g *grouped) *contract.Instance { return in(t, groupAsLayer(g)) })
 		},
 	},
 }
@@ -196,6 +218,26 @@ func hedgeAsLayer(h *hedged) layer {
 	}
 }
 
+func groupAsLayer(g *grouped) layer {
+	return layer{
+		Instance: groupInstance(g),
+		do: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (int, error) {
+				return failover.Do(ctx, g.urlGroup, func(ctx context.Context, _ *url.URL) (int, error) { return next(ctx, fn) })
+			}
+		},
+		wrap: func(next caller) caller {
+			return failover.Wrap(g.urlGroup, func(ctx context.Context, _ *url.URL, fn contract.Func) (int, error) { return next(ctx, fn) })
+		},
+		run: func(next caller) caller {
+			return func(ctx context.Context, fn contract.Func) (v int, err error) {
+				err = g.Run(ctx, func(ctx context.Context, _ *url.URL) (err error) { v, err = next(ctx, fn); return err })
+				return v, err
+			}
+		},
+	}
+}
+
 // stackPolicy is a stack of the kinds in order, the outermost first.
 func stackPolicy(order []string, traced bool) contract.Policy {
 	p := contract.Policy{
@@ -252,6 +294,9 @@ func differsInAll(order []string) map[contract.Row]contract.Difference {
 	if slices.Contains(order, "hedge") {
 		hedgeInStack(order, differs)
 	}
+	if slices.Contains(order, "failover") {
+		failoverInStack(order, differs)
+	}
 	return differs
 }
 
@@ -260,7 +305,7 @@ func stack(layers []layer) *contract.Instance {
 	in := &contract.Instance{Attempts: 1}
 	do, wrap, run := caller(call), caller(call), caller(call)
 	form := func(next http.RoundTripper) http.RoundTripper { return next }
-	retries, hedges := false, false
+	retries, open := false, false // open: what fails below has not been tried to the end
 	for i, l := range slices.Backward(layers) {
 		do, wrap, run = l.do(do), l.wrap(wrap), l.run(run)
 		below := form
@@ -274,12 +319,13 @@ func stack(layers []layer) *contract.Instance {
 			form = func(next http.RoundTripper) http.RoundTripper { return counter{uncounted(next), entered} }
 		}
 		in.Recovery = max(in.Recovery, l.Recovery)
-		if l.Attempts > 1 && hedges { // a hedge that has failed is repeated
+		moves := l.Layers[0].Label == failoverLabel
+		if l.Attempts > 1 && (open || moves) { // a hedge or a failover that has failed is repeated; and another target tries anew
 			in.Attempts *= l.Attempts
 		} else {
 			in.Attempts = max(in.Attempts, l.Attempts)
 		}
-		hedges = hedges || l.Layers[0].Apart
+		open = open || moves || l.Layers[0].Apart
 		if l.State != nil {
 			in.State, in.MoveOn = l.State, l.MoveOn
 		}
