@@ -305,7 +305,7 @@ func TestOnChangePanics(t *testing.T) {
 }
 
 // Where nothing may be used, each target says why.
-func TestNoTarget(t *testing.T) {
+func TestWhyEachIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := failover.MustNew(failover.Config[int]{Name: "users", Targets: targets(2), ConsecutiveFailures: 1, MaxEjected: 1, PanicBelow: -1, MaxTries: 1})
 		fail := func(context.Context, int) error { return errDown }
