@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
@@ -29,7 +30,7 @@ func (r reason) Error() string { return string(r) }
 type NoTargetError struct {
 	Name    string // of the group
 	LeftOut []LeftOut
-	After   time.Duration // until the first ejection ends; 0 if that is not known
+	After   time.Duration // until the first ejection ends; 0 if that is not known, or the next call need not wait for it
 }
 
 // LeftOut is why one target was not tried.
@@ -125,6 +126,17 @@ func (e *Error) Refused() bool {
 		}
 	}
 	return true
+}
+
+// NotSent reports whether no target has had a byte of the request, if this is of a [Transport]: a retry around it may then
+// repeat what is not idempotent.
+func (e *Error) NotSent() bool {
+	for _, t := range e.Tried {
+		if !failure.Refused(t.Err) && !httpx.NotSent(t.Err) {
+			return false
+		}
+	}
+	return len(e.Tried) > 0 || httpx.NotSent(e.Reason)
 }
 
 // RetryAfter is when the first of the targets may be ready, if each has said when: one is enough.

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -95,3 +96,14 @@ func (s State) String() string {
 
 // MarshalText writes the state as String has it.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if name == string(text) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("state %q: want healthy, ejected or probing", text)
+}

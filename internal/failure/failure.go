@@ -19,9 +19,29 @@ func Exhausted(err error) bool {
 	return found
 }
 
-// RetryAfter is the earliest sensible time for the next attempt, if the error asks for one: the longest of several.
+// RetryAfter is the earliest sensible time for the next attempt, if the error asks for one: the longest of several, unless
+// what joins them has an opinion, which is then that of all: of several targets one that is ready is enough.
 func RetryAfter(err error) (d time.Duration, asked bool) {
-	each(err, func(e interface{ RetryAfter() time.Duration }) { d = max(d, e.RetryAfter()) })
+	for err != nil {
+		own, decides := err.(interface{ RetryAfter() time.Duration })
+		if decides {
+			d = max(d, own.RetryAfter())
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			if !decides {
+				for _, inner := range e.Unwrap() {
+					of, _ := RetryAfter(inner)
+					d = max(d, of)
+				}
+			}
+			return d, d > 0
+		default:
+			return d, d > 0
+		}
+	}
 	return d, d > 0
 }
 

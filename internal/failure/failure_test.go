@@ -25,20 +25,28 @@ type (
 		d     time.Duration
 		below error
 	}
+	// joined has an opinion on when several may be ready.
+	joined struct {
+		d   time.Duration
+		all []error
+	}
 	// poses as a refusal through As only.
 	poser struct{}
 )
 
-func (e refused) Error() string          { return "refused" }
-func (e refused) Refused() bool          { return e.yes }
-func (e refused) Unwrap() error          { return e.below }
-func (e exhausted) Error() string        { return "exhausted" }
-func (e exhausted) Exhausted() bool      { return e.yes }
-func (e exhausted) Unwrap() error        { return e.below }
-func (e wait) Error() string             { return "wait" }
-func (e wait) RetryAfter() time.Duration { return e.d }
-func (e wait) Unwrap() error             { return e.below }
-func (poser) Error() string              { return "poser" }
+func (e refused) Error() string            { return "refused" }
+func (e refused) Refused() bool            { return e.yes }
+func (e refused) Unwrap() error            { return e.below }
+func (e exhausted) Error() string          { return "exhausted" }
+func (e exhausted) Exhausted() bool        { return e.yes }
+func (e exhausted) Unwrap() error          { return e.below }
+func (e wait) Error() string               { return "wait" }
+func (e wait) RetryAfter() time.Duration   { return e.d }
+func (e wait) Unwrap() error               { return e.below }
+func (joined) Error() string               { return "joined" }
+func (e joined) RetryAfter() time.Duration { return e.d }
+func (e joined) Unwrap() []error           { return e.all }
+func (poser) Error() string                { return "poser" }
 func (poser) As(target any) bool {
 	if t, ok := target.(*interface{ Refused() bool }); ok {
 		*t = refused{yes: true}
@@ -115,6 +123,9 @@ func TestRetryAfter(t *testing.T) {
 		{errors.Join(wait{}, wait{d: 3}), 3},
 		{errors.Join(wait{d: 3}, wrap(wait{d: 5}), wait{d: 4}), 5},
 		{errors.Join(wait{d: -1}, errPlain), 0},
+		{joined{2, []error{wait{d: 3}, wait{d: 2}}}, 2},
+		{wrap(joined{0, []error{wait{d: 3}, errPlain}}), 0},
+		{errors.Join(joined{2, []error{wait{d: 9}}}, wait{d: 3}), 3},
 	} {
 		if got, asked := failure.RetryAfter(test.err); got != test.want || asked != (test.want > 0) {
 			t.Errorf("%#v: %v, %v, want %v", test.err, got, asked, test.want)

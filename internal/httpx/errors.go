@@ -16,7 +16,7 @@ import (
 // finished. A reset or an EOF proves nothing, on a reused connection neither:
 // net/http repeats by itself what it knows to be safe.
 //
-// Of several errors in one (errors.Join) each must prove it. One thing it cannot
+// Of several errors in one (errors.Join) each must prove it, unless what joins them has a NotSent method, and so says it itself. One thing it cannot
 // see: net/http hands out the error of a request body's Read unchanged. A body
 // that dials when it is read can so fail with a dial error after the header is on
 // the wire; a caller who repeats a request that is not idempotent must know that the
@@ -33,6 +33,8 @@ func NotSent(err error) bool {
 		return true
 	case syscall.Errno:
 		return e == syscall.ECONNREFUSED
+	case interface{ NotSent() bool }:
+		return e.NotSent() // it has several attempts to speak for, and other errors in it that say nothing about any
 	case interface{ Unwrap() []error }:
 		return all(e.Unwrap(), NotSent)
 	case interface{ Unwrap() error }:

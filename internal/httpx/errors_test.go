@@ -87,6 +87,21 @@ type timeout struct{}
 func (timeout) Error() string { return "i/o timeout" }
 func (timeout) Timeout() bool { return true }
 
+// speaks has the errors of several attempts, and says itself whether any was sent.
+type speaks bool
+
+func (s speaks) Error() string   { return "speaks" }
+func (s speaks) NotSent() bool   { return bool(s) }
+func (s speaks) Unwrap() []error { return []error{syscall.ECONNREFUSED, errors.New("more")} }
+
+func TestNotSentOfSeveral(t *testing.T) {
+	for _, s := range []speaks{true, false} {
+		if httpx.NotSent(fmt.Errorf("wrapped: %w", s)) != bool(s) {
+			t.Errorf("it says %v", bool(s))
+		}
+	}
+}
+
 type join struct{}
 
 func (join) Error() string   { return "nothing" }
