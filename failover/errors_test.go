@@ -39,39 +39,48 @@ func TestError(t *testing.T) {
 		word    string
 	}{
 		{
-			[]error{errDown, turnedAway{}}, none, "failover users: t0: down; t1: turned away (no target is left)",
+			[]error{errDown, turnedAway{}},
+			none, "failover users: t0: down; t1: turned away (no target is left)",
 			false, false, false, 0, "_OTHER",
 		},
 		{
-			[]error{turnedAway{}, turnedAway{}}, failover.ErrTries, "failover users: t0: turned away; t1: turned away (that is MaxTries)",
+			[]error{turnedAway{}, turnedAway{}},
+			failover.ErrTries, "failover users: t0: turned away; t1: turned away (that is MaxTries)",
 			true, false, true, 0, "refused",
 		},
 		{
-			[]error{errDown, context.DeadlineExceeded}, out, "failover users: t0: down; t1: context deadline exceeded (no target: c: ejected for another 5s, 5 failures in a row)",
+			[]error{errDown, context.DeadlineExceeded},
+			out, "failover users: t0: down; t1: context deadline exceeded (no target: c: ejected for another 5s, 5 failures in a row)",
 			false, true, false, 0, "timeout",
 		},
 		{
-			[]error{context.DeadlineExceeded, errDown}, failover.ErrBudget, "failover users: t0: context deadline exceeded; t1: down (no budget for another)",
+			[]error{context.DeadlineExceeded, errDown},
+			failover.ErrBudget, "failover users: t0: context deadline exceeded; t1: down (no budget for another)",
 			false, false, false, 0, "_OTHER",
 		},
 		{
-			[]error{errDown}, context.DeadlineExceeded, "failover users: t0: down (context deadline exceeded)",
+			[]error{errDown},
+			context.DeadlineExceeded, "failover users: t0: down (context deadline exceeded)",
 			false, true, false, 0, "timeout",
 		},
 		{
-			[]error{errDown}, context.Canceled, "failover users: t0: down (context canceled)",
+			[]error{errDown},
+			context.Canceled, "failover users: t0: down (context canceled)",
 			false, false, false, 0, "canceled",
 		},
 		{
-			[]error{askedFor(3), askedFor(2)}, none, "failover users: t0: later; t1: later (no target is left)",
+			[]error{askedFor(3), askedFor(2)},
+			none, "failover users: t0: later; t1: later (no target is left)",
 			false, false, false, 2, "_OTHER",
 		},
 		{
-			[]error{askedFor(3), errDown}, none, "failover users: t0: later; t1: down (no target is left)",
+			[]error{askedFor(3), errDown},
+			none, "failover users: t0: later; t1: down (no target is left)",
 			false, false, false, 0, "_OTHER",
 		},
 		{
-			[]error{dial, turnedAway{}}, none, "failover users: t0: dial tcp: connection refused; t1: turned away (no target is left)",
+			[]error{dial, turnedAway{}},
+			none, "failover users: t0: dial tcp: connection refused; t1: turned away (no target is left)",
 			false, false, true, 0, "",
 		},
 	} {
@@ -167,8 +176,8 @@ func TestRetryOfWhatWasNotSent(t *testing.T) {
 	var a accounts
 	req := a.request(t, http.MethodPost, "http://users/", "body", true)
 	resp, err := retry.Transport(p, failover.Transport(g, good.Client().Transport)).RoundTrip(req)
-	if got := text(t, resp, err); got != "200 body" || a.open.Load() != 0 {
-		t.Error(got, a.open.Load())
+	if got := text(t, resp, err); got != "200 body" || a.left() != 0 {
+		t.Error(got, a.left())
 	}
 }
 

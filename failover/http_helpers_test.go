@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
 )
@@ -145,6 +146,17 @@ func echoes(w http.ResponseWriter, r *http.Request) {
 
 // accounts keeps account of bodies: each that was opened is to be closed.
 type accounts struct{ opened, open atomic.Int64 }
+
+// left is how many are open, and stay so: a transport may close a request's body a little after it has answered.
+func (a *accounts) left() int64 {
+	for range 1000 {
+		if a.open.Load() == 0 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return a.open.Load()
+}
 
 func (a *accounts) body(r io.Reader) io.ReadCloser {
 	a.opened.Add(1)

@@ -306,7 +306,7 @@ func TestBodyFails(t *testing.T) {
 			t.Errorf("%v after %d times, %+v", err, asked, s)
 		}
 		if bodies.open.Load() > 1 { // the one in req, which this test replaced, is not the Transport's
-			t.Errorf("%d bodies are open", bodies.open.Load())
+			t.Errorf("%d bodies are open", bodies.left())
 		}
 	})
 }
@@ -369,8 +369,8 @@ func TestTransportPanics(t *testing.T) {
 						t.Errorf("%v reaches the caller", value)
 					}
 				}
-				if bodies.open.Load() != 0 {
-					t.Errorf("%d of %d bodies are open", bodies.open.Load(), bodies.opened.Load())
+				if bodies.left() != 0 {
+					t.Errorf("%d of %d bodies are open", bodies.left(), bodies.opened.Load())
 				}
 				settled(t, g.Snapshot())
 			})
@@ -405,8 +405,8 @@ func TestResponseInHand(t *testing.T) {
 				rt.RoundTrip(request(t, http.MethodGet, "http://users/", nil))
 			}()
 			<-done
-			if bodies.opened.Load() != 1 || bodies.open.Load() != 0 {
-				t.Errorf("%d of %d are open", bodies.open.Load(), bodies.opened.Load())
+			if bodies.opened.Load() != 1 || bodies.left() != 0 {
+				t.Errorf("%d of %d are open", bodies.left(), bodies.opened.Load())
 			}
 			settled(t, g.Snapshot())
 		})
@@ -429,8 +429,8 @@ func TestNothingSent(t *testing.T) {
 	if _, err = failover.Transport(g, base).RoundTrip(bodies.request(t, http.MethodPut, "http://users/", "x", true)); !errors.Is(err, own) {
 		t.Error(err)
 	}
-	if bodies.opened.Load() != 2 || bodies.open.Load() != 0 {
-		t.Errorf("%d of %d are open", bodies.open.Load(), bodies.opened.Load())
+	if bodies.opened.Load() != 2 || bodies.left() != 0 {
+		t.Errorf("%d of %d are open", bodies.left(), bodies.opened.Load())
 	}
 }
 
@@ -458,8 +458,8 @@ func TestCallerGoesWithResponseInHand(t *testing.T) {
 			if !errors.As(err, &status) || status.StatusCode != 503 {
 				t.Errorf("%v hides the last real error", err)
 			}
-			if bodies.opened.Load() != 1 || bodies.open.Load() != 0 {
-				t.Errorf("%d of %d are open", bodies.open.Load(), bodies.opened.Load())
+			if bodies.opened.Load() != 1 || bodies.left() != 0 {
+				t.Errorf("%d of %d are open", bodies.left(), bodies.opened.Load())
 			}
 			if s := g.Snapshot(); s.Ignored != 1 || s.Targets[1].Failures != 0 {
 				t.Errorf("%+v", s)

@@ -207,8 +207,8 @@ func TestRepeats(t *testing.T) {
 				if n := good.requests.Load(); (n == 1) != row.repeats {
 					t.Errorf("%d requests to the second target", n)
 				}
-				if a.open.Load() != 0 {
-					t.Errorf("%d of %d bodies are open", a.open.Load(), a.opened.Load())
+				if a.left() != 0 {
+					t.Errorf("%d of %d bodies are open", a.left(), a.opened.Load())
 				}
 				settled(t, g.Snapshot())
 			})
