@@ -62,18 +62,15 @@ type worst struct {
 // over is the worst case of a layer around a part. What is exhausted below is not repeated above: of two retries the outer one
 // repeats only what the inner one has tried once.
 func (l *layer) over(w worst) worst {
+	if !l.on() {
+		return w
+	}
 	switch l.kind {
 	case ofRetry:
 		c := l.retry.Config()
-		if l.retry == nil {
-			return w
-		}
 		w.calls = plus(times(w.plain, c.MaxAttempts-1), w.calls)
 		w.time = retryTime(&c, w.time)
 	case ofHedge:
-		if l.hedge == nil {
-			return w
-		}
 		n := 1 + l.hedge.Config().MaxHedges
 		w = worst{times(w.plain, n), times(w.calls, n), w.time * time.Duration(n)}
 	case ofBulkhead:
@@ -130,16 +127,17 @@ func retryTime(c *retry.Config, attempt time.Duration) time.Duration {
 func (s *Stack) concurrency() int {
 	n := 0
 	for i := range s.layers {
-		switch l := &s.layers[i]; l.kind {
+		l := &s.layers[i]
+		if !l.on() {
+			continue
+		}
+		switch l.kind {
 		case ofBulkhead:
-			limit := mostAtOnce(l.bulkhead)
-			if l.bulkhead != nil && (n == 0 || limit < n) {
+			if limit := mostAtOnce(l.bulkhead); n == 0 || limit < n {
 				n = limit
 			}
 		case ofHedge:
-			if l.hedge != nil {
-				n *= 1 + l.hedge.Config().MaxHedges
-			}
+			n *= 1 + l.hedge.Config().MaxHedges
 		case ofOther:
 			n = 0
 		}
@@ -228,20 +226,20 @@ func (l *layer) name() string {
 // String is the layer in a few words.
 func (l *layer) String() string {
 	switch {
-	case l.kind == ofRetry && l.retry != nil:
+	case !l.on():
+		return l.word() + "(off)"
+	case l.kind == ofRetry:
 		c := l.retry.Config()
 		return retryText(&c)
-	case l.kind == ofBreaker && l.breaker != nil:
+	case l.kind == ofBreaker:
 		c := l.breaker.Config()
 		return breakerText(&c)
-	case l.kind == ofBulkhead && l.bulkhead != nil:
+	case l.kind == ofBulkhead:
 		c := l.bulkhead.Config()
 		return bulkheadText(&c)
-	case l.kind == ofHedge && l.hedge != nil:
+	case l.kind == ofHedge:
 		c := l.hedge.Config()
 		return hedgeText(&c)
-	case l.kind != ofOther:
-		return l.word() + "(off)"
 	}
 	if s, ok := l.other.(fmt.Stringer); ok {
 		return s.String()

@@ -24,8 +24,9 @@ type Runner interface {
 // Nested by hand, or by each policy's Wrap, the same costs no allocation; a Stack costs one or two. In return it can say what
 // it does ([Stack.String], [Stack.Describe]) and what is wrong with it ([Stack.Check]).
 type Stack struct {
-	name   string
-	layers []layer
+	name    string
+	layers  []layer
+	traffic Traffic
 }
 
 // layer is one policy. Those that Do has to know by their type, because their attempts run beside each other or for speed,

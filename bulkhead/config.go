@@ -162,6 +162,7 @@ func (s *settings) config() Config {
 	}
 	if s.adaptive != nil {
 		a := *s.adaptive
+		a.Min, a.Max = conf.Or(a.Min, defaultMin), a.most()
 		c.Adaptive = &a
 	}
 	return c

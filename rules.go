@@ -1,0 +1,238 @@
+package holdfast
+
+import (
+	"fmt"
+	"time"
+)
+
+// rules are what Check looks for. Each looks at the whole stack.
+var rules = []func(*Stack) []Finding{
+	attemptBeyondTotal,
+	hedgeAfterDeadline,
+	windowTooShort,
+	breakerOutsideRetry,
+	bulkheadOutsideRetry,
+	retriesInTwoLayers,
+	twiceWhatMustNot,
+	breakerNeverOpens,
+}
+
+// limit is a bound on the time of what is below it.
+type limit struct {
+	of    *layer // nil: the callers' deadline
+	after time.Duration
+	word  string
+}
+
+// limitsAbove are the bounds on the time that the layer at index i has for one call.
+func (s *Stack) limitsAbove(i int) (all []limit) {
+	if d := s.traffic.Deadline; d > 0 {
+		all = append(all, limit{nil, d, fmt.Sprintf("the callers' deadline of %v", d)})
+	}
+	for j := range s.layers[:i] {
+		l := &s.layers[j]
+		if l.kind != ofRetry || !l.on() {
+			continue
+		}
+		c := l.retry.Config()
+		if c.AttemptTimeout > 0 {
+			all = append(all, limit{l, c.AttemptTimeout, fmt.Sprintf("the AttemptTimeout of %v above it", c.AttemptTimeout)})
+		}
+		if c.MaxElapsed > 0 {
+			all = append(all, limit{l, c.MaxElapsed, fmt.Sprintf("the MaxElapsed of %v above it", c.MaxElapsed)})
+		}
+	}
+	return all
+}
+
+func (b limit) with(l *layer) []*layer {
+	if b.of == nil {
+		return []*layer{l}
+	}
+	return []*layer{b.of, l}
+}
+
+// attemptBeyondTotal: one attempt that hangs takes all the time there is.
+func attemptBeyondTotal(s *Stack) (all []Finding) {
+	for i := range s.layers {
+		l := &s.layers[i]
+		if l.kind != ofRetry || !l.on() {
+			continue
+		}
+		c := l.retry.Config()
+		if c.AttemptTimeout <= 0 || c.MaxAttempts < 2 {
+			continue
+		}
+		for _, b := range s.limitsAbove(i) {
+			if c.AttemptTimeout >= b.after {
+				all = append(all, found("attempt-beyond-total", b.with(l),
+					fmt.Sprintf("an attempt may take %v, %s is over by then, and there is no second one", c.AttemptTimeout, b.word),
+					fmt.Sprintf("set AttemptTimeout to a third of %v or less", b.after)))
+			}
+		}
+	}
+	return all
+}
+
+// hedgeAfterDeadline: when the hedge would start, nobody waits any more.
+func hedgeAfterDeadline(s *Stack) (all []Finding) {
+	for i := range s.layers {
+		l := &s.layers[i]
+		if l.kind != ofHedge || !l.on() {
+			continue
+		}
+		c := l.hedge.Config()
+		delay, field := c.Delay, "Delay"
+		if delay == 0 {
+			delay, field = c.FirstDelay, "FirstDelay"
+		}
+		for _, b := range s.limitsAbove(i) {
+			if delay >= b.after {
+				all = append(all, found("hedge-after-deadline", b.with(l),
+					fmt.Sprintf("a second attempt would start after %v, and %s is over by then", delay, b.word),
+					fmt.Sprintf("set %s well below %v, or leave Delay out, to be learned", field, b.after)))
+			}
+		}
+	}
+	return all
+}
+
+// windowTooShort: calls that time out together are not in the window together.
+func windowTooShort(s *Stack) (all []Finding) {
+	for i := range s.layers {
+		l := &s.layers[i]
+		if l.kind != ofBreaker || !l.on() {
+			continue
+		}
+		c := l.breaker.Config()
+		if c.FailureRatio < 0 {
+			continue
+		}
+		for j := range s.layers {
+			r := &s.layers[j]
+			if r.kind != ofRetry || !r.on() {
+				continue
+			}
+			if a := r.retry.Config().AttemptTimeout; a > 0 && c.Window < 2*a {
+				all = append(all, found("window-too-short", ordered(s, i, j),
+					fmt.Sprintf("attempts may take %v, and the window of %v has forgotten the first that timed out when the next do", a, c.Window),
+					fmt.Sprintf("set Window to %v or more", 2*a)))
+			}
+		}
+	}
+	return all
+}
+
+// ordered are two layers, the outer one first.
+func ordered(s *Stack, i, j int) []*layer {
+	return []*layer{&s.layers[min(i, j)], &s.layers[max(i, j)]}
+}
+
+// breakerOutsideRetry: it sees calls, not attempts.
+func breakerOutsideRetry(s *Stack) (all []Finding) {
+	s.pairs(ofBreaker, ofRetry, func(outer, inner *layer) {
+		if n := inner.retry.Config().MaxAttempts; n > 1 {
+			all = append(all, found("breaker-outside-retry", []*layer{outer, inner},
+				fmt.Sprintf("the breaker counts once what has failed %d times, and while it is closed each call makes %d attempts at what is down", n, n),
+				"put the breaker inside of the retry, unless it is to count calls"))
+		}
+	})
+	return all
+}
+
+// bulkheadOutsideRetry: places are taken by calls that wait.
+func bulkheadOutsideRetry(s *Stack) (all []Finding) {
+	s.pairs(ofBulkhead, ofRetry, func(outer, inner *layer) {
+		if c := inner.retry.Config(); c.MaxAttempts > 1 && (c.BaseDelay > 0 || c.Backoff != nil) {
+			all = append(all, found("bulkhead-outside-retry", []*layer{outer, inner},
+				"a call keeps its place while it waits for its next attempt, when the dependency does nothing for it",
+				"put the bulkhead inside of the retry, unless it is to bound calls"))
+		}
+	})
+	return all
+}
+
+// retriesInTwoLayers: the outer one repeats next to nothing, or too much.
+func retriesInTwoLayers(s *Stack) (all []Finding) {
+	s.pairs(ofRetry, ofRetry, func(outer, inner *layer) {
+		all = append(all, found("retries-in-two-layers", []*layer{outer, inner},
+			"what the inner one has given up the outer one does not repeat; what it has not repeated the outer one does, with delays of its own",
+			"retry in one layer, next to what fails"))
+	})
+	return all
+}
+
+// twiceWhatMustNot: work that must not be done twice.
+func twiceWhatMustNot(s *Stack) (all []Finding) {
+	if !s.traffic.NotIdempotent {
+		return nil
+	}
+	for i := range s.layers {
+		l := &s.layers[i]
+		switch {
+		case l.kind == ofHedge && l.on():
+			all = append(all, found("twice-what-must-not", []*layer{l},
+				"a call that is slow is made again beside the first, and both may be done",
+				"leave the hedge out, or make the work idempotent"))
+		case l.kind == ofRetry && l.on() && l.retry.Config().MaxAttempts > 1:
+			all = append(all, found("twice-what-must-not", []*layer{l},
+				"a call whose answer was lost is made again, and may have been done",
+				"leave the retry out, let RetryIf say yes only to what proves that nothing was done, or make the work idempotent"))
+		}
+	}
+	return all
+}
+
+// breakerNeverOpens: the ratio counts from MinCalls in a Window on.
+func breakerNeverOpens(s *Stack) (all []Finding) {
+	perSecond := s.traffic.PerSecond
+	if perSecond <= 0 {
+		return nil
+	}
+	for i := range s.layers {
+		l := &s.layers[i]
+		if l.kind != ofBreaker || !l.on() {
+			continue
+		}
+		c := l.breaker.Config()
+		if seen := perSecond * c.Window.Seconds(); c.FailureRatio < 0 || seen >= float64(c.MinCalls) {
+			continue
+		}
+		instead := "it never opens"
+		if c.ConsecutiveFailures > 0 {
+			after := time.Duration(float64(c.ConsecutiveFailures) / perSecond * float64(time.Second))
+			instead = fmt.Sprintf("this opens after %d failures in a row, %v", c.ConsecutiveFailures, after.Round(time.Millisecond))
+		}
+		needed := time.Duration(float64(c.MinCalls) / perSecond * float64(time.Second))
+		all = append(all, found("breaker-never-opens", []*layer{l},
+			fmt.Sprintf("at %g calls/s there are never %d in %v, so that the ratio does not count; %s", perSecond, c.MinCalls, c.Window, instead),
+			fmt.Sprintf("set MinCalls to %d or less, or Window to %v or more", max(int(perSecond*c.Window.Seconds()), 1), needed.Round(time.Second))))
+	}
+	return all
+}
+
+// pairs calls do for each pair of layers of these kinds of which one is around the other.
+func (s *Stack) pairs(outer, inner kind, do func(outer, inner *layer)) {
+	for i := range s.layers {
+		for j := i + 1; j < len(s.layers); j++ {
+			if a, b := &s.layers[i], &s.layers[j]; a.kind == outer && b.kind == inner && a.on() && b.on() {
+				do(a, b)
+			}
+		}
+	}
+}
+
+// on reports whether a layer is not a nil policy, which lets all pass.
+func (l *layer) on() bool {
+	switch l.kind {
+	case ofRetry:
+		return l.retry != nil
+	case ofBreaker:
+		return l.breaker != nil
+	case ofBulkhead:
+		return l.bulkhead != nil
+	case ofHedge:
+		return l.hedge != nil
+	}
+	return true
+}
