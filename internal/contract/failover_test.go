@@ -2,35 +2,89 @@ package contract_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
+	"github.com/holdfast-go/holdfast/hedge"
 	"github.com/holdfast-go/holdfast/internal/contract"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
 func TestFailover(t *testing.T) { contract.Run(t, failoverPolicy()) }
 
-// The same with each other way to choose, as far as the choice can make a difference.
-func TestFailoverBalances(t *testing.T) {
+// The same with each other way to choose, and with one that may have no target left, as far as that can make a difference.
+func TestFailoverVariants(t *testing.T) {
+	variants := map[string]func(*groupConfig){
+		"none left": func(c *groupConfig) { c.MaxEjected, c.PanicBelow = 1, -1 },
+	}
 	for _, b := range []failover.Balance{failover.RoundRobin, failover.LeastLoaded, failover.PeakEWMA} {
+		variants[b.String()] = func(c *groupConfig) { c.Balance = b }
+	}
+	for name, edit := range variants {
 		p := failoverPolicy()
-		p.Name += ", " + b.String()
+		p.Name += ", " + name
 		p.Variant, p.Brief = true, true
 		p.Only = []contract.Row{
 			contract.EndsDuring, contract.Cancelled, contract.RefusedBelow, contract.Panics, contract.Goexits, contract.Late,
 			contract.DoneTwice, contract.AllFail, contract.Thousand, contract.NoAllocation,
 		}
 		p.New = func(t testing.TB, s contract.Setup) *contract.Instance {
-			return groupInstance(newGroup(t, s, func(c *groupConfig) { c.Balance = b }))
+			return groupInstance(newGroup(t, s, func(c *groupConfig) {
+				if name != "none left" || s.Busy { // the setups of others have a say in that
+					edit(c)
+				}
+			}))
 		}
-		t.Run(b.String(), func(t *testing.T) { contract.Run(t, p) })
+		t.Run(name, func(t *testing.T) { contract.Run(t, p) })
+	}
+}
+
+// The same below hedges that really happen: attempts beside each other, of which one is left.
+func TestFailoverBelowHedges(t *testing.T) {
+	for _, order := range [][]string{{"hedge", "failover"}, {"retry", "hedge", "failover", "breaker", "bulkhead"}} {
+		p := stackPolicy(order, false)
+		p.Brief, p.Only = true, besides
+		p.New = func(t testing.TB, s contract.Setup) *contract.Instance {
+			layers := layersOf(t, order, s, false)
+			i := slices.Index(order, "hedge")
+			layers[i] = hedgeAsLayer(newHedge(t, s, func(c *hedge.Config) { c.Delay = -1 }))
+			return stack(layers)
+		}
+		t.Run(p.Name, func(t *testing.T) { contract.Run(t, p) })
+	}
+}
+
+// What has failed at all targets is repeated by a retry above, for it has not been tried to the end; unless a retry below has
+// done so.
+func TestFailoverBetweenRetries(t *testing.T) {
+	for _, test := range []struct {
+		below []string
+		want  int
+	}{
+		{nil, 3 * targets},
+		{[]string{"breaker", "bulkhead"}, 3 * targets},
+		{[]string{"retry"}, 3 * targets},
+		{[]string{"retry", "breaker"}, 3 * targets},
+		{[]string{"hedge", "retry"}, 3 * targets},
+	} {
+		order := append([]string{"retry", "failover"}, test.below...)
+		for i := range stack(layersOf(t, order, contract.Setup{}, false)).Doors {
+			door, ran := stack(layersOf(t, order, contract.Setup{}, false)).Doors[i], 0
+			if _, err := door.Call(t.Context(), func(context.Context) (int, error) { ran++; return 5, errDependency }); !errors.Is(err, errDependency) {
+				t.Errorf("%v, %s: %v", order, door.Name, err)
+			}
+			if ran != test.want {
+				t.Errorf("%v, %s: fn ran %d times, want %d", order, door.Name, ran, test.want)
+			}
+		}
 	}
 }
 
@@ -81,7 +135,7 @@ func newGroup(t testing.TB, s contract.Setup, edit func(*groupConfig)) *grouped 
 	case s.Busy: // targets go and come back all the time, for each of the reasons that there are
 		c.ConsecutiveFailures, c.EjectFor, c.MaxEjectFor, c.SlowStart = 3, 2*time.Millisecond, 4*time.Millisecond, time.Millisecond
 		c.Window, c.MinCalls, c.Suspicion = 4*time.Millisecond, 5, 1
-		c.GoodProbes, c.MaxEjected, c.PanicBelow = 2, 0, 0
+		c.GoodProbes, c.MaxEjected, c.PanicBelow, c.Budget = 2, 0, 0, nil
 	case s.Wait > 0: // what fails is followed by a wait, if by anything: of a retry
 		c.FailoverIf = func(error) bool { return false }
 	case s.OnePlace:
