@@ -18,12 +18,25 @@ import (
 // then, for MaxOpenFor at the most. The result of a request is known when its header is there: a body that breaks off
 // later is not seen.
 func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
-	return &transport{k, httpx.Next(next)}
+	t := &transport{next: httpx.Next(next)}
+	if k != nil {
+		t.of = func(req *http.Request) *Breaker { return k.Get(httpx.HostKey(req.URL)) }
+	}
+	return t
+}
+
+// TransportFor is [Transport] with one breaker for all hosts: for a client of one service. A nil b lets all requests pass.
+func TransportFor(b *Breaker, next http.RoundTripper) http.RoundTripper {
+	t := &transport{next: httpx.Next(next)}
+	if b != nil {
+		t.of = func(*http.Request) *Breaker { return b }
+	}
+	return t
 }
 
 type transport struct {
-	hosts *Keyed[string]
-	next  http.RoundTripper
+	of   func(*http.Request) *Breaker // nil: all requests pass
+	next http.RoundTripper
 }
 
 // Unwrap returns the transport underneath, for tools that look for one.
@@ -36,7 +49,7 @@ func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
 func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	if t.hosts == nil {
+	if t.of == nil {
 		return t.next.RoundTrip(req)
 	}
 	var c call
@@ -46,7 +59,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 			c.abandon(req, sent, resp)
 		}
 	}()
-	if err := c.begin(req.Context(), t.hosts.Get(httpx.HostKey(req.URL)), false); err != nil {
+	if err := c.begin(req.Context(), t.of(req), false); err != nil {
 		over = true
 		httpx.CloseBody(req)
 		return nil, err

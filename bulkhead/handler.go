@@ -3,10 +3,8 @@ package bulkhead
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -175,15 +173,7 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 			status = http.StatusTooManyRequests
 		}
 	}
-	h := w.Header()
-	h.Set("Retry-After", strconv.Itoa(comeBack(after)))
-	h.Set("Cache-Control", "no-store")
-	if h.Get("Content-Encoding") != "" { // set outside, for a body that will not come, or one that is encoded on its way
-		h.Del("Content-Length")
-		w.WriteHeader(status)
-		return
-	}
-	http.Error(w, http.StatusText(status), status) // the error's text has the bulkhead's name, which is nobody's business
+	httpx.Refuse(w, status, after)
 }
 
 // cut ends an exchange to which there is no answer. The client has gone; but should it have been this process that cancelled,
@@ -195,13 +185,4 @@ func cut(w http.ResponseWriter) {
 		return
 	}
 	_ = c.SetWriteDeadline(time.Unix(1, 0)) // on HTTP/2 that resets the stream
-}
-
-const longestRetryAfter = time.Hour
-
-// comeBack is a time in whole seconds: at least one, and up to twice as long, at random.
-func comeBack(after time.Duration) int {
-	seconds := int((min(after, longestRetryAfter) + time.Second - 1) / time.Second)
-	seconds = max(seconds, 1)
-	return seconds + rand.IntN(seconds+1)
 }
