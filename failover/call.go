@@ -316,7 +316,7 @@ func (c *call) outcomeOf(err error) telemetry.Outcome {
 		return outcomeOfEnd(end)
 	case failure.Refused(err):
 		return telemetry.Refused
-	case errors.Is(err, context.DeadlineExceeded):
+	case c.limited != nil && c.limited.Expired(), errors.Is(err, context.DeadlineExceeded):
 		return telemetry.Timeout
 	default:
 		return telemetry.Failure
