@@ -48,7 +48,7 @@ func TestOrdered(t *testing.T) {
 // RoundRobin: whatever the weights, in each window of calls a target has its share, and a few more or less at the most.
 func TestRoundRobinIsSmooth(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	rows := [][]float64{{1, 1, 1}, {0, 0, 2}, {5, 1, 1}, {1, 2, 3, 4}, {100, 1}, {1, 1, 1, 1, 0.5}}
+	rows := [][]float64{{1, 1, 1}, {0, 0, 2}, {5, 1, 1}, {1, 2, 3, 4}, {100, 1}, {1, 1, 1, 1, 0.5}, {8, 1, 1, 1, 1, 1, 1, 1, 1}}
 	for range 20 {
 		ws := make([]float64, 2+r.IntN(8))
 		for i := range ws {

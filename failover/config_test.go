@@ -170,6 +170,28 @@ func use(t *testing.T, g *failover.Group[int]) {
 	}
 }
 
+// TestConfigForEver: the longest times are long, and do not come out short.
+func TestConfigForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ever = math.MaxInt64
+		time.Sleep(time.Hour)
+		var p probed
+		g := failover.MustNew(failover.Config[int]{Targets: targets(2), EjectFor: ever, SlowStart: ever})
+		time.Sleep(time.Hour)
+		eject(t, g, 0)
+		time.Sleep(time.Hour)
+		if s := stateOf(g, "t0"); s != failover.Ejected {
+			t.Error(s)
+		}
+		g = failover.MustNew(failover.Config[int]{Targets: targets(1), Probe: p.probe, ProbeInterval: ever, ProbeTimeout: ever})
+		time.Sleep(time.Hour)
+		if n := len(p.times(0)); n > 0 {
+			t.Errorf("%d probes", n)
+		}
+		g.Close()
+	})
+}
+
 // TestConfigDefaults: what is not said, as far as it is to be seen from outside.
 func TestConfigDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

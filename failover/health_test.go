@@ -192,3 +192,42 @@ func shareOf(t *testing.T, g *failover.Group[int], target, calls int, each time.
 	}
 	return float64(n) / float64(calls)
 }
+
+// A level that gets no calls is not one whose targets are used in a panic.
+func TestPanicIsOfLevelsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := targets(5)
+		for i := 3; i < 5; i++ {
+			ts[i].Priority = 1
+		}
+		up := 4 // from here on
+		g := failover.MustNew(failover.Config[int]{Targets: ts, Balance: failover.RoundRobin, Probe: func(_ context.Context, i int) error {
+			if i < up {
+				return errDown
+			}
+			return nil
+		}})
+		defer g.Close()
+		time.Sleep(time.Minute)
+		if g.Snapshot().Panic {
+			t.Errorf("%+v", g.Snapshot())
+		}
+		for _, i := range picks(t, g, 100) {
+			if i != 4 {
+				t.Fatalf("a call goes to target %d", i)
+			}
+		}
+		up = 5
+		time.Sleep(time.Minute)
+		if !g.Snapshot().Panic {
+			t.Errorf("%+v", g.Snapshot())
+		}
+		n := [5]int{}
+		for range 300 {
+			_ = g.Run(t.Context(), func(_ context.Context, i int) error { n[i]++; return errDown })
+		}
+		if n[0] < 90 || n[1] < 90 || n[2] < 90 {
+			t.Errorf("all of level 0 is to be used: %v", n)
+		}
+	})
+}

@@ -200,6 +200,23 @@ func TestEqualTargetsStay(t *testing.T) {
 	}
 }
 
+// So few calls whose latencies vary a lot say little: two targets alike are hardly ever told apart by them.
+func TestFewCallsThatVary(t *testing.T) {
+	bad := 0
+	const seeds = 200
+	for seed := range uint64(seeds) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(failover.Config[int]{}, seed, 0, 0)
+			f.takes = func(int) time.Duration { return time.Duration(10e6 * math.Exp(1.3*f.r.NormFloat64())) }
+			f.run(t, 4, time.Minute)
+			bad += len(f.heard.flaps("t0")) + len(f.heard.flaps("t1"))
+		})
+	}
+	if bad > 15 {
+		t.Errorf("%d ejections of two in %d min", bad, seeds)
+	}
+}
+
 // A target whose calls take several times as long as the others' is found, whatever the distribution; not where all are slow
 // together, or one is faster.
 func TestSlowTargetFound(t *testing.T) {

@@ -182,9 +182,12 @@ func TestProbeIsDeaf(t *testing.T) {
 		if s, n := stateOf(g, "t0"), len(p.times(0)); s == failover.Healthy || n != 1 {
 			t.Errorf("%v, %d probes at once", s, n)
 		}
+		for stateOf(g, "t0") != failover.Probing { // when one good probe would do
+			time.Sleep(10 * time.Millisecond)
+		}
 		close(let)
 		synctest.Wait()
-		if s := stateOf(g, "t0"); s == failover.Healthy {
+		if s := stateOf(g, "t0"); s != failover.Probing {
 			t.Error("what came a minute late brought it back")
 		}
 		time.Sleep(10 * time.Second)
