@@ -29,7 +29,7 @@ type Description struct {
 
 // LayerDescription is one policy of a stack.
 type LayerDescription struct {
-	Kind string // retry, breaker, bulkhead, hedge; or the Go type
+	Kind string // retry, breaker, bulkhead, hedge, failover; or the Go type
 	Name string // of the policy
 	Text string // as in String: "retry(3, 100ms..5s)"
 }
@@ -84,7 +84,15 @@ func (l *layer) over(w worst) worst {
 		}
 	case ofBreaker:
 	default:
-		w = worst{}
+		group, ok := l.other.(several)
+		if !ok {
+			return worst{}
+		}
+		n, each := group.tries()
+		if each > 0 && (w.time == 0 || each < w.time) {
+			w.time = each
+		}
+		w = worst{times(w.plain, n), times(w.calls, n), w.time * time.Duration(n)}
 	}
 	return w
 }
@@ -139,7 +147,9 @@ func (s *Stack) concurrency() int {
 		case ofHedge:
 			n *= 1 + l.hedge.Config().MaxHedges
 		case ofOther:
-			n = 0
+			if _, ok := l.other.(several); !ok { // a group makes its attempts one after the other
+				n = 0
+			}
 		}
 	}
 	return n
@@ -205,6 +215,9 @@ func (l *layer) word() string {
 	case ofHedge:
 		return "hedge"
 	}
+	if _, ok := l.other.(several); ok {
+		return "failover"
+	}
 	return fmt.Sprintf("%T", l.other)
 }
 
@@ -219,6 +232,9 @@ func (l *layer) name() string {
 		return l.bulkhead.Config().Name
 	case ofHedge:
 		return l.hedge.Config().Name
+	}
+	if group, ok := l.other.(several); ok {
+		return group.nameOf()
 	}
 	return ""
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -121,22 +120,17 @@ func handUp(r, under *http.Request) {
 type answer struct {
 	status  int // 0: nothing was written, which is 200
 	failure *StatusError
-	refused atomic.Bool // by a Handler below
-	above   *answer     // of the Handler above
+	refused httpx.Refusal // by a handler below
 }
-
-type answerKey struct{}
 
 // watch returns the writer and the request with which the answer is seen.
 func (a *answer) watch(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
-	ctx := r.Context()
-	a.above, _ = ctx.Value(answerKey{}).(*answer)
 	w = httpx.OnWriteHeader(w, func(status int, h http.Header) {
 		if a.status = status; httpx.Failure(status) {
 			a.failure = httpx.NewStatusError(&http.Response{StatusCode: status, Header: h}, time.Now())
 		}
 	})
-	return w, r.WithContext(context.WithValue(ctx, answerKey{}, a))
+	return w, r.WithContext(httpx.WatchRefusal(r.Context(), &a.refused))
 }
 
 // verdict judges a request that was served under ctx.
@@ -146,7 +140,7 @@ func (a *answer) verdict(ctx context.Context) (outcome, error) {
 		return ignored, err
 	case a == nil:
 		return succeeded, nil
-	case a.failure != nil && a.refused.Load(): // a share of the work was full, which says nothing of the whole
+	case a.failure != nil && a.refused.Seen(): // a share of the work was full, which says nothing of the whole
 		return ignored, nil
 	case a.failure != nil && a.status != http.StatusTooManyRequests: // 429 is about one client, not the server
 		return failed, a.failure
@@ -162,9 +156,6 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 		cut(w)
 		return
 	}
-	for a, _ := ctx.Value(answerKey{}).(*answer); a != nil; a = a.above {
-		a.refused.Store(true)
-	}
 	status, after := http.StatusServiceUnavailable, time.Duration(0)
 	var full *FullError
 	if errors.As(err, &full) {
@@ -173,7 +164,7 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 			status = http.StatusTooManyRequests
 		}
 	}
-	httpx.Refuse(w, status, after)
+	httpx.Refuse(ctx, w, status, after)
 }
 
 // cut ends an exchange to which there is no answer. The client has gone; but should it have been this process that cancelled,

@@ -226,22 +226,22 @@ func checkTargets[T any](f *conf.Faults, field string, ts []Target[T]) {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// withDefaults replaces zero by the documented default and negative by none.
-func (c Config[T]) withDefaults() Config[T] {
+// spelled replaces zero by the documented default.
+func (c Config[T]) spelled() Config[T] {
 	c.ResolveEvery = conf.Or(c.ResolveEvery, defaultResolveEvery)
 	c.Overprovisioning = conf.Or(c.Overprovisioning, defaultOverprovisioning)
 	c.MaxTries = conf.Or(c.MaxTries, defaultMaxTries)
-	c.ConsecutiveFailures = conf.OrNone(c.ConsecutiveFailures, defaultConsecutive)
+	c.ConsecutiveFailures = conf.Or(c.ConsecutiveFailures, defaultConsecutive)
 	c.Window = conf.Or(c.Window, defaultWindow)
 	c.MinCalls = conf.Or(c.MinCalls, defaultMinCalls)
-	c.FailureMargin = conf.OrNone(c.FailureMargin, defaultFailureMargin)
-	c.SlowFactor = conf.OrNone(c.SlowFactor, defaultSlowFactor)
+	c.FailureMargin = conf.Or(c.FailureMargin, defaultFailureMargin)
+	c.SlowFactor = conf.Or(c.SlowFactor, defaultSlowFactor)
 	c.MaxEjected = conf.Or(c.MaxEjected, defaultMaxEjected)
 	c.PanicBelow = conf.Or(c.PanicBelow, defaultPanicBelow)
 	c.EjectFor = conf.Or(c.EjectFor, min(defaultEjectFor, conf.Or(c.MaxEjectFor, defaultEjectFor)))
 	c.MaxEjectFor = conf.Or(c.MaxEjectFor, max(defaultMaxEjectFor, c.EjectFor))
 	c.GoodProbes = conf.Or(c.GoodProbes, defaultGoodProbes)
-	c.SlowStart = conf.OrNone(c.SlowStart, defaultSlowStart)
+	c.SlowStart = conf.Or(c.SlowStart, defaultSlowStart)
 	c.ProbeInterval = conf.Or(c.ProbeInterval, defaultProbeInterval)
 	c.ProbeTimeout = conf.Or(c.ProbeTimeout, min(defaultProbeTimeout, c.ProbeInterval))
 	c.BadProbes = conf.Or(c.BadProbes, defaultBadProbes)
@@ -251,6 +251,16 @@ func (c Config[T]) withDefaults() Config[T] {
 	if c.CountIf == nil {
 		c.CountIf = Countable
 	}
+	return c
+}
+
+// withDefaults replaces zero by the documented default and negative by none.
+func (c Config[T]) withDefaults() Config[T] {
+	c = c.spelled()
+	c.ConsecutiveFailures = max(c.ConsecutiveFailures, 0)
+	c.FailureMargin = max(c.FailureMargin, 0)
+	c.SlowFactor = max(c.SlowFactor, 0)
+	c.SlowStart = max(c.SlowStart, 0)
 	return c
 }
 

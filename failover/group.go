@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/conf"
@@ -12,15 +13,18 @@ import (
 
 // Group is targets of one kind, of which each call gets one that is well; if it fails there, another. It is safe for
 // concurrent use. A nil Group passes calls through with the zero T.
-type Group[T any] struct{ core }
+type Group[T any] struct {
+	core
+	given Config[T] // with defaults in place of zeros
+}
 
 // New returns a group, or an error that names every field of c that cannot work.
 func New[T any](c Config[T]) (*Group[T], error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	g := &Group[T]{given: c.spelled()}
 	c = c.withDefaults()
-	g := &Group[T]{}
 	g.set = newSettings(&c)
 	g.label, g.start = telemetry.Label("failover", c.Name), time.Now()
 	g.states = make(map[string]*state, len(c.Targets))
@@ -44,6 +48,17 @@ func MustNew[T any](c Config[T]) *Group[T] {
 		panic(err)
 	}
 	return g
+}
+
+// Config returns what the group was made of, with the defaults in place of zeros; its Targets are those to begin with. That of a
+// nil Group is the zero Config.
+func (g *Group[T]) Config() Config[T] {
+	if g == nil {
+		return Config[T]{}
+	}
+	c := g.given
+	c.Targets = slices.Clone(c.Targets)
+	return c
 }
 
 // Do calls fn with a target of g; if that fails, and another target may do better, with that, at once. It returns the first

@@ -1,15 +1,20 @@
 package httpx
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 // Refuse answers a request that a server does not work on, with a Retry-After: at least a second, and up to twice as long, so
-// that clients do not come back together.
-func Refuse(w http.ResponseWriter, status int, after time.Duration) {
+// that clients do not come back together. Who watches for refusals in ctx, or outside of that, hears of it.
+func Refuse(ctx context.Context, w http.ResponseWriter, status int, after time.Duration) {
+	for r, _ := ctx.Value(refusalKey{}).(*Refusal); r != nil; r = r.above {
+		r.seen.Store(true)
+	}
 	h := w.Header()
 	h.Set("Retry-After", strconv.Itoa(comeBack(after)))
 	h.Set("Cache-Control", "no-store")
@@ -20,6 +25,23 @@ func Refuse(w http.ResponseWriter, status int, after time.Duration) {
 	}
 	http.Error(w, http.StatusText(status), status) // the text of an error has names in it that are nobody's business
 }
+
+// Refusal is whether a handler below has refused a request, which says nothing of the server to who judges it by its status.
+type Refusal struct {
+	seen  atomic.Bool
+	above *Refusal
+}
+
+type refusalKey struct{}
+
+// WatchRefusal returns the context for the handlers below. r is the place to look afterwards.
+func WatchRefusal(ctx context.Context, r *Refusal) context.Context {
+	r.above, _ = ctx.Value(refusalKey{}).(*Refusal)
+	return context.WithValue(ctx, refusalKey{}, r)
+}
+
+// Seen reports whether there was one.
+func (r *Refusal) Seen() bool { return r.seen.Load() }
 
 const longestComeBack = time.Hour
 

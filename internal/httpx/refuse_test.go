@@ -21,7 +21,7 @@ func TestRefuse(t *testing.T) {
 		seen := map[int]bool{}
 		for range 200 {
 			w := httptest.NewRecorder()
-			httpx.Refuse(w, http.StatusServiceUnavailable, row.after)
+			httpx.Refuse(t.Context(), w, http.StatusServiceUnavailable, row.after)
 			n, err := strconv.Atoi(w.Header().Get("Retry-After"))
 			if err != nil || n < row.least || n > row.most || w.Code != http.StatusServiceUnavailable || w.Header().Get("Cache-Control") != "no-store" {
 				t.Fatalf("%v: %d, %v", row.after, w.Code, w.Header())
@@ -39,8 +39,19 @@ func TestRefuseEncoded(t *testing.T) {
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Encoding", "gzip")
 	w.Header().Set("Content-Length", "7")
-	httpx.Refuse(w, http.StatusTooManyRequests, 0)
+	httpx.Refuse(t.Context(), w, http.StatusTooManyRequests, 0)
 	if w.Code != http.StatusTooManyRequests || w.Body.Len() != 0 || w.Header().Get("Content-Length") != "" {
 		t.Errorf("%d %v %q", w.Code, w.Header(), w.Body)
+	}
+}
+
+// Who watches hears of a refusal, and so does who watches outside; nobody else does.
+func TestWatchRefusal(t *testing.T) {
+	var outer, inner, beside httpx.Refusal
+	ctx := httpx.WatchRefusal(t.Context(), &outer)
+	httpx.WatchRefusal(ctx, &beside)
+	httpx.Refuse(httpx.WatchRefusal(ctx, &inner), httptest.NewRecorder(), http.StatusServiceUnavailable, 0)
+	if !outer.Seen() || !inner.Seen() || beside.Seen() {
+		t.Errorf("outer %v, inner %v, beside %v", outer.Seen(), inner.Seen(), beside.Seen())
 	}
 }

@@ -1,0 +1,185 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/httpx"
+	"github.com/holdfast-go/holdfast/retry"
+)
+
+// A Transporter is a Runner that has an HTTP form of its own. The policies of holdfast have theirs, as [Stack.Transport] knows.
+type Transporter interface {
+	Transport(next http.RoundTripper) http.RoundTripper
+}
+
+// Transport returns next with requests under the stack: each policy in its HTTP form (retry.Transport, hedge.Transport and
+// so on, whose documentation says what they do with bodies, statuses and methods). A nil next is http.DefaultTransport; a nil
+// Stack lets all requests pass. A Runner that is not of holdfast and no [Transporter] runs the request by its Run; it must not
+// run it twice, as nothing is known of what may be repeated: the second time is an error.
+func (s *Stack) Transport(next http.RoundTripper) http.RoundTripper {
+	next = httpx.Next(next)
+	if s == nil {
+		return next
+	}
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		next = s.layers[i].transport(next)
+	}
+	return next
+}
+
+func (l *layer) transport(next http.RoundTripper) http.RoundTripper {
+	switch l.kind {
+	case ofRetry:
+		return retry.Transport(l.retry, next)
+	case ofBreaker:
+		return breaker.TransportFor(l.breaker, next)
+	case ofBulkhead:
+		return bulkhead.Transport(l.bulkhead, next)
+	case ofHedge:
+		return hedge.Transport(l.hedge, next)
+	}
+	if t, ok := l.other.(Transporter); ok {
+		return t.Transport(next)
+	}
+	return &runnerTransport{l.other, next}
+}
+
+// runnerTransport sends requests by a Runner of which nothing is known.
+type runnerTransport struct {
+	run  Runner
+	next http.RoundTripper
+}
+
+// Unwrap returns the transport underneath, for tools that look for one.
+func (t *runnerTransport) Unwrap() http.RoundTripper { return t.next }
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *runnerTransport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
+
+var errTwice = errors.New("holdfast: the request was run a second time, by a policy of which it is not known what it may repeat")
+
+func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	h := &hand[*http.Response]{discard: httpx.Discard}
+	defer h.close()
+	turn := make(chan struct{}, 1) // one for the request
+	turn <- struct{}{}
+	defer func() {
+		select {
+		case <-turn: // it was not sent
+			httpx.CloseBody(req)
+		default:
+		}
+	}()
+	err := t.run.Run(req.Context(), func(ctx context.Context) error {
+		select {
+		case <-turn:
+		default:
+			return errTwice
+		}
+		resp, err := httpx.RoundTrip(t.next, req.WithContext(ctx))
+		if resp != nil {
+			resp.Request = req
+			h.put(resp, nil)
+			if httpx.Failure(resp.StatusCode) {
+				return httpx.NewStatusError(resp, time.Now())
+			}
+		}
+		return err
+	})
+	if resp := h.take(); resp != nil {
+		return resp, nil
+	}
+	if err == nil {
+		err = errors.New("holdfast: a policy has made a success of a request that has no response")
+	}
+	return nil, err
+}
+
+// Handler returns next with its requests under the stack, on the server's side: a bulkhead in its HTTP form, a breaker, and
+// other Runners, by their Run, with a status of 5xx (but 501 and 505) as a failure. What is refused is answered with 503 and
+// a Retry-After. A nil Stack lets all requests pass.
+//
+// It panics if there is a retry or a hedge in the stack, or next is nil: a request can be answered once.
+func (s *Stack) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("holdfast.Stack.Handler: next is nil")
+	}
+	if s == nil {
+		return next
+	}
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		next = s.layers[i].handler(next)
+	}
+	return next
+}
+
+func (l *layer) handler(next http.Handler) http.Handler {
+	switch {
+	case !l.on():
+		return next
+	case l.kind == ofBulkhead:
+		return bulkhead.Handler(l.bulkhead, next)
+	case l.kind == ofBreaker:
+		return &runnerHandler{l.breaker, next}
+	case l.kind == ofOther:
+		return &runnerHandler{l.other, next}
+	}
+	panic(fmt.Sprintf("holdfast.Stack.Handler: %v in the stack: a request can be answered once", l))
+}
+
+// errRefusedBelow is what a policy sees of a request that a handler below it has refused, and answered.
+var errRefusedBelow refusedBelow
+
+type refusedBelow struct{}
+
+func (refusedBelow) Error() string { return "holdfast: refused by a handler below" }
+
+func (refusedBelow) Refused() bool { return true }
+
+// runnerHandler serves requests by a Runner.
+type runnerHandler struct {
+	run  Runner
+	next http.Handler
+}
+
+func (h *runnerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, served := 0, false
+	var below httpx.Refusal
+	under := r
+	defer func() { // what the mux has put into its copy is for who is outside
+		if under != r {
+			r.Pattern, r.MultipartForm = under.Pattern, under.MultipartForm
+		}
+	}()
+	err := h.run.Run(r.Context(), func(ctx context.Context) error {
+		if served {
+			return errTwice
+		}
+		served = true
+		under = r.WithContext(httpx.WatchRefusal(ctx, &below))
+		h.next.ServeHTTP(httpx.OnWriteHeader(w, func(code int, _ http.Header) { status = code }), under)
+		if err := ctx.Err(); errors.Is(err, context.Canceled) { // the client has gone
+			return err
+		}
+		if below.Seen() { // and answered, which is no work
+			return errRefusedBelow
+		}
+		if httpx.Failure(status) && status != http.StatusTooManyRequests { // that is about one client
+			return httpx.NewStatusError(&http.Response{StatusCode: status, Header: w.Header()}, time.Now())
+		}
+		return nil
+	})
+	if served || err == nil || r.Context().Err() != nil {
+		return
+	}
+	after, _ := failure.RetryAfter(err)
+	httpx.Refuse(r.Context(), w, http.StatusServiceUnavailable, after)
+}
