@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,9 +201,10 @@ func TestPanicIsOfLevelsInUse(t *testing.T) {
 		for i := 3; i < 5; i++ {
 			ts[i].Priority = 1
 		}
-		up := 4 // from here on
+		var up atomic.Int32 // from here on
+		up.Store(4)
 		g := failover.MustNew(failover.Config[int]{Targets: ts, Balance: failover.RoundRobin, Probe: func(_ context.Context, i int) error {
-			if i < up {
+			if i < int(up.Load()) {
 				return errDown
 			}
 			return nil
@@ -217,7 +219,7 @@ func TestPanicIsOfLevelsInUse(t *testing.T) {
 				t.Fatalf("a call goes to target %d", i)
 			}
 		}
-		up = 5
+		up.Store(5)
 		time.Sleep(time.Minute)
 		if !g.Snapshot().Panic {
 			t.Errorf("%+v", g.Snapshot())
