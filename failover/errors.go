@@ -30,7 +30,7 @@ func (r reason) Error() string { return string(r) }
 type NoTargetError struct {
 	Name    string // of the group
 	LeftOut []LeftOut
-	After   time.Duration // until the first ejection ends; 0 if that is not known, or the next call need not wait for it
+	After   time.Duration // until the first ejection ends; 0 if that is not known
 }
 
 // LeftOut is why one target was not tried.
@@ -139,7 +139,8 @@ func (e *Error) NotSent() bool {
 	return len(e.Tried) > 0 || httpx.NotSent(e.Reason)
 }
 
-// RetryAfter is when the first of the targets may be ready, if each has said when: one is enough.
+// RetryAfter is when the first of the targets may be ready, if each has said when: one is enough. That none was left to try
+// is no reason to wait: the next call may begin with any.
 func (e *Error) RetryAfter() time.Duration {
 	shortest := time.Duration(-1)
 	for _, t := range e.Tried {

@@ -143,7 +143,7 @@ func (g *core) noTarget(t *table, visited []*state, now time.Duration) *NoTarget
 		case x.is() == Ejected:
 			left := max(x.until-now, 0)
 			why = fmt.Sprintf("ejected for another %v, %s", left.Round(max(left/100, 1)), x.why)
-			if len(visited) == 0 && (e.After == 0 || left < e.After) { // else the next call finds one to try at once
+			if e.After == 0 || left < e.After {
 				e.After = left
 			}
 		case x.is() == Healthy:
