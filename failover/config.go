@@ -165,6 +165,7 @@ func (c *Config[T]) checkChoice(f *conf.Faults) {
 	f.Want(c.Balance < balances, "Balance", uint8(c.Balance), "Ordered, RoundRobin, LeastLoaded or PeakEWMA")
 	f.Want(c.Overprovisioning == 0 || finite(c.Overprovisioning) && c.Overprovisioning >= 1, "Overprovisioning", c.Overprovisioning, "at least 1 (default 1.4)")
 	f.Want(c.MaxTries >= 0, "MaxTries", c.MaxTries, "at least 1 (default 3)")
+	f.Want(!conf.NilIn(c.Budget), "Budget", "a nil pointer", "a budget, or nothing at all")
 	f.Want(c.AttemptTimeout >= 0, "AttemptTimeout", c.AttemptTimeout, "above zero, or zero for none")
 	f.Want(c.ResolveEvery >= 0, "ResolveEvery", c.ResolveEvery, "above zero (default 30s)")
 	f.Want(c.ResolveEvery == 0 || c.Resolve != nil, "ResolveEvery", c.ResolveEvery, "zero without a Resolve")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
+	"github.com/holdfast-go/holdfast/retry"
 )
 
 // wantFaults: all of them are in the one error, each in a line of its own.
@@ -359,4 +360,11 @@ func FuzzConfigJSON(f *testing.F) {
 			use(t, g)
 		}
 	})
+}
+
+// A nil pointer for a Budget is a fault at once, not a panic with the first that asks it.
+func TestNilBudget(t *testing.T) {
+	if _, err := failover.New(failover.Config[int]{Targets: targets(1), Budget: (*retry.Budget)(nil)}); err == nil || !strings.Contains(err.Error(), `Budget: "a nil pointer": want a budget, or nothing at all`) {
+		t.Error(err)
+	}
 }

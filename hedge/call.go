@@ -51,7 +51,7 @@ func (c *call[T]) run(a *runner) {
 		if kept {
 			return
 		}
-		defer a.own.CancelCause(lost)
+		defer c.cancel(a)
 		if inHand { // last of all: it may take its time, and others wait for what came before
 			c.drop(v, err)
 		}
@@ -59,36 +59,54 @@ func (c *call[T]) run(a *runner) {
 	v, err = c.fn(a.ctx)
 	inHand = true
 	again := err != nil && c.wantsAnother(err)
-	kept = !c.settle(a, v, err, again)
+	s := c.settle(a, v, err, again) // from here on it is clear whose value it is, whatever panics
+	kept = s.verdict == keep
+	inHand = !kept
+	c.follow(a, err, s)
 	c.goOn(a, c)
 	over = true
 }
 
-// settle takes the result of an attempt, and reports whether nobody wants its value.
-func (c *call[T]) settle(a *runner, v T, err error, again bool) (lost bool) {
+// settled is what became of an attempt's result, and of the value that was kept before it.
+type settled[T any] struct {
+	verdict verdict
+	before  T // of the first attempt, which had failed; nobody gets it now
+	hadOne  bool
+	err     error // that came with it
+}
+
+// settle takes the result of an attempt. No code of the user's runs here.
+func (c *call[T]) settle(a *runner, v T, err error, again bool) (s settled[T]) {
+	gone := err != nil && c.gone()
 	c.mu.Lock()
-	verdict := c.settleLocked(a, err, again)
-	before, hadOne := c.value, c.first.ended && c.first.err != nil && a != &c.first
-	if verdict == kept {
+	defer c.mu.Unlock()
+	s.verdict = c.settleLocked(a, err, again, gone)
+	if s.verdict == keep {
+		if err == nil {
+			s.before, s.hadOne, s.err = c.value, c.first.ended && c.first.err != nil, c.first.err
+		}
 		c.value = v
 	}
-	firstErr := c.first.err
-	c.mu.Unlock()
-	if verdict != late && err != nil {
-		c.spoken(a, c.outcomeOf(err))
-	}
-	if verdict == kept && err == nil {
-		c.decided()
-		if hadOne {
-			c.dropFirst(before, firstErr)
+	return s
+}
+
+// follow is what follows from that, for all but the race.
+func (c *call[T]) follow(a *runner, err error, s settled[T]) {
+	switch {
+	case s.verdict == late:
+	case err != nil:
+		c.spoken(a, c.outcomeOf(err), err)
+	default:
+		if s.hadOne {
+			defer c.dropFirst(s.before, s.err)
 		}
+		c.decided()
 	}
-	return verdict != kept
 }
 
 // dropFirst is drop for the value of the first attempt, which was kept when it had failed.
 func (c *call[T]) dropFirst(v T, err error) {
-	defer c.first.own.CancelCause(lost)
+	defer c.cancel(&c.first)
 	c.drop(v, err)
 }
 
@@ -110,22 +128,20 @@ func (c *call[T]) result() (v T, err error) {
 	c.mu.Lock()
 	state, value, firstErr := c.state, c.value, c.first.err
 	c.mu.Unlock()
+	handed := false
+	defer func() {
+		if !handed && (state == won || firstErr != nil) { // nobody gets it: for what the state is, or a span or the Budget panicked
+			c.dropAside(value, firstErr)
+		}
+	}()
 	err = c.end(state)
-	switch state {
-	case won:
-		c.deposit(value)
-		return value, nil
-	case failed:
-		return value, err
-	}
-	switch { // the first attempt had failed, and that was not the end
-	case firstErr == nil:
-	case c.discard == nil:
-		c.dropFirst(value, firstErr)
-	default:
-		go c.dropFirst(value, firstErr) // the caller waits for nobody
+	if state == won && c.p.cfg.Budget != nil {
+		c.p.cfg.Budget.Deposit()
 	}
 	switch {
+	case state == won, state == failed:
+		handed = true
+		return value, err
 	case state == left:
 		return v, err
 	case c.panic == nil:
@@ -134,18 +150,20 @@ func (c *call[T]) result() (v T, err error) {
 	panic(c.panic)
 }
 
-// deposit tells the Budget of a success. If that panics, the caller gets no value.
-func (c *call[T]) deposit(v T) {
-	b := c.p.cfg.Budget
-	if b == nil {
+// dropAside is drop for the value that was kept; the caller does not wait for that.
+func (c *call[T]) dropAside(v T, err error) {
+	a := c.winner
+	if a == nil {
+		a = &c.first
+	} else {
+		err = nil
+	}
+	if c.discard == nil {
+		c.cancel(a)
 		return
 	}
-	told := false
-	defer func() {
-		if !told {
-			go c.drop(v, nil)
-		}
+	go func() {
+		defer c.cancel(a)
+		c.drop(v, err)
 	}()
-	b.Deposit()
-	told = true
 }

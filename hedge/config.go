@@ -25,14 +25,16 @@ type Config struct {
 	MaxHedges int
 
 	// Delay is how long to wait for an attempt before the next one. Default: learned, see Quantile. Negative: none, all
-	// attempts start at once.
+	// attempts start at once. MaxExtraLoad bounds what comes of it all the same: where many more calls than that are
+	// slower than a fixed Delay, they get fewer attempts than it allows, and who wants all of them sets it below zero.
 	Delay time.Duration
 
 	// Quantile of the recent latency is the delay, where Delay does not say: 0.95 hedges the slowest twentieth of calls.
 	// Default 0.95; it is never below 1 - MaxExtraLoad.
 	Quantile float64
 
-	// FirstDelay is the delay until enough calls were seen to learn from. Default 100 ms.
+	// FirstDelay is the delay while there are not enough calls in Memory to learn from: 2 / (1 - Quantile), which is 40 by
+	// default, and 200 at the most. Default 100 ms.
 	FirstDelay time.Duration
 
 	// MinDelay is the least that a learned delay can be. Default 1 ms.
@@ -42,20 +44,23 @@ type Config struct {
 	Memory time.Duration
 
 	// MaxExtraLoad bounds the attempts beside the first, as a share of the calls: 0.05 is at most 5 % more. Where more
-	// would be wanted, the delay grows; and when calls become slow all together, which a hedge does not help, there are fewer.
+	// would be wanted, a learned delay grows; and when calls become slow all together, which a hedge does not help, there are
+	// fewer. What becomes slow by itself should have a policy of its own.
 	// Default 0.1; negative: no bound.
 	MaxExtraLoad float64
 
 	// Budget, if not nil, is asked for each hedge and told of each success: a *retry.Budget, shared with retries of
-	// the same dependency.
+	// the same dependency. In a stack with such a retry each success is told of twice: then halve the Budget's Ratio.
 	Budget Budget
 
-	// HedgeIf says after which errors the next attempt starts at once, if there may be one. Default: all but the caller's
-	// cancellation, backoff.Permanent, refusals, what is exhausted below, and HTTP statuses that no repeat can mend.
+	// HedgeIf says after which errors the next attempt starts at once, if there may be one. Default: Hedgeable, all but the
+	// caller's cancellation, backoff.Permanent, refusals, what is exhausted below, what asks for a wait (Retry-After), and
+	// HTTP statuses that no repeat can mend. In a [Transport] it sees errors and the statuses that are failures there, as a
+	// *StatusError; not those that are answers. It may be called several times at once.
 	HedgeIf func(error) bool
 
 	// HedgeRequest says which requests of a [Transport] may be sent twice at once. Default: GET, HEAD, OPTIONS, TRACE, and
-	// those with an Idempotency-Key.
+	// those with an Idempotency-Key or X-Idempotency-Key. It may be called several times at once.
 	HedgeRequest func(*http.Request) bool
 
 	// NoAttemptSpans leaves out the spans of attempts, for functions that make their own.
@@ -90,6 +95,7 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.FirstDelay >= 0, "FirstDelay", c.FirstDelay, "above zero (default 100ms)")
 	f.Want(c.MinDelay >= 0, "MinDelay", c.MinDelay, "above zero (default 1ms)")
 	f.Want(c.Memory == 0 || c.Memory >= time.Second, "Memory", c.Memory, "at least 1s (default 30s)")
+	f.Want(!conf.NilIn(c.Budget), "Budget", "a nil pointer", "a budget, or nothing at all")
 	f.Want(c.MaxExtraLoad <= 0 || c.MaxExtraLoad >= leastExtraLoad && c.MaxExtraLoad <= mostHedges, "MaxExtraLoad", c.MaxExtraLoad, "a share such as 0.05, at least 0.0001, or below zero for no bound (default 0.1)")
 }
 
@@ -112,12 +118,19 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Hedgeable is the default HedgeIf, for one of one's own to build on.
+// Hedgeable is the default HedgeIf, for one of one's own to build on. What asks for a wait gets it: the error of a Retry-After
+// starts no attempt at once.
 func Hedgeable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || failure.Refused(err) || failure.Exhausted(err) {
 		return false
 	}
 	if _, permanent := failure.Find[*backoff.PermanentError](err); permanent {
+		return false
+	}
+	if _, asked := failure.RetryAfter(err); asked {
+		return false
+	}
+	if _, contested := failure.Find[*contestedError](err); contested {
 		return false
 	}
 	if status, ok := failure.Find[*StatusError](err); ok {

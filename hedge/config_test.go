@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/retry"
 )
 
 // Every fault is in the one error, with the field, its value and what would be right.
@@ -151,5 +152,12 @@ func TestConfigOf(t *testing.T) {
 	}
 	if text, err := json.Marshal((*hedge.Policy)(nil).Config()); err != nil || string(text) != "{}" {
 		t.Errorf("of a nil one: %s, %v", text, err)
+	}
+}
+
+// A nil pointer for a Budget is a fault at once, not a panic with the first that asks it.
+func TestNilBudget(t *testing.T) {
+	if _, err := hedge.New(hedge.Config{Budget: (*retry.Budget)(nil)}); err == nil || !strings.Contains(err.Error(), `Budget: "a nil pointer": want a budget, or nothing at all`) {
+		t.Error(err)
 	}
 }

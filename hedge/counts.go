@@ -76,7 +76,7 @@ func (s *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyVal
 // delayNow is the delay for metrics, of which there is one for a policy: that of the function doors; or, where only
 // Transports are used, that of the host that is waited for the longest.
 func (p *Policy) delayNow() time.Duration {
-	if p.pace.seen == nil || p.pace.seen.Count() > 0 {
+	if p.cfg.Delay != 0 || p.pace.seen.Count() > 0 {
 		return p.pace.delay()
 	}
 	longest := time.Duration(-1)

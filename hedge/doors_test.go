@@ -167,7 +167,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("at %v, it is %v", s.At, time.Now())
 		}
 		s.At = time.Time{}
-		want := `{"name":"search","calls":8,"successes":4,"failures":2,"ignored":2,"hedges":7,"wins":2,"denied":{"budget":1,"deadline":0,"load":0},"delay":"10ms"}`
+		want := `{"name":"search","calls":8,"successes":4,"failures":2,"ignored":2,"hedges":7,"wins":2,"denied":{"budget":1,"deadline":0,"load":0},"delay":"10ms","p50":"15.204351ms","p95":"20.447231ms","p99":"20.447231ms"}` // learned, and used for deadlines
 		if data, err := json.Marshal(s); string(data) != want || err != nil {
 			t.Errorf("got %s, %v\nwant %s", data, err, want)
 		}

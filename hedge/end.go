@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 
 	"github.com/holdfast-go/holdfast/internal/cause"
@@ -17,7 +18,7 @@ func (r *race) end(s state) error {
 	outcome := telemetry.Success
 	switch s {
 	case won:
-		r.spoken(r.winner, telemetry.Success)
+		r.spoken(r.winner, telemetry.Success, nil)
 		if r.winner != &r.first {
 			r.p.counts.wonLater.Add(1)
 		}
@@ -30,6 +31,9 @@ func (r *race) end(s state) error {
 	default:
 		r.p.counts.failed.Add()
 		outcome = telemetry.Failure
+	}
+	if s == failed && len(r.hedges) > 0 {
+		r.logFailure(err)
 	}
 	if r.tel != nil {
 		r.endSpans(outcome, err)
@@ -48,7 +52,7 @@ func (r *race) errorOf(s state) error {
 	made, errs := r.failures()
 	if s == left {
 		why := cause.Of(r.p.label, r.ctx)
-		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(why, err) }) // it says as much
+		errs = slices.DeleteFunc(errs, func(err error) bool { return says(why, err) })
 		if len(errs) == 0 {
 			return why
 		}
@@ -76,8 +80,22 @@ func (r *race) failures() (made int, errs []error) {
 	return made, errs
 }
 
-// logPanic tells of a panic that has no caller left to reach.
+// says reports whether an error says as much as another. Two of one comparable type may panic when they are compared; then
+// they are not the same.
+func says(much, err error) (same bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(much, err)
+}
+
+// logFailure tells that all attempts have failed.
+func (r *race) logFailure(err error) {
+	if r.p.scope.Logs(r.ctx, slog.LevelWarn) {
+		r.p.scope.Log(r.ctx, slog.LevelWarn, "all attempts failed", slog.Int("attempts", 1+len(r.hedges)), slog.Any("error", err))
+	}
+}
+
+// logPanic tells of a panic that has no caller left to reach. It is called by who has recovered it: the stack is that of the panic.
 func (r *race) logPanic(what string, value any) {
 	defer func() { _ = recover() }() // of a logger; nor has that
-	r.p.scope.Log(r.ctx, slog.LevelError, what, slog.String("panic", fmt.Sprint(value)))
+	r.p.scope.Log(r.ctx, slog.LevelError, what, slog.String("panic", fmt.Sprint(value)), slog.String("stack", string(debug.Stack())))
 }

@@ -67,9 +67,9 @@ func (l *load) called(now time.Duration, calls *stripe.Counter) {
 	l.next.Store(int64(now + moment))
 }
 
-// allow takes a hedge from the credit, if it is there. calls is how many there were since the start; again, that it was asked
-// for before.
-func (l *load) allow(calls uint64, again bool) bool {
+// allow takes a hedge from the credit, if it is there. calls is how many there were since the start; slow, that it is wanted
+// because a call is slow, and not for a failure, which says nothing of how slow calls are; and that it was not asked for before.
+func (l *load) allow(calls uint64, slow bool) bool {
 	if l.share < 0 {
 		return true
 	}
@@ -80,7 +80,7 @@ func (l *load) allow(calls uint64, again bool) bool {
 		fresh = float64(calls - l.calls)
 		l.calls = calls
 	}
-	if !again {
+	if slow {
 		l.want(calls)
 	}
 	l.credit = min(l.credit+fresh*l.share*l.restraint(), max(mostCredit, l.lately()*l.share))
@@ -89,6 +89,16 @@ func (l *load) allow(calls uint64, again bool) bool {
 	}
 	l.credit--
 	return true
+}
+
+// giveBack returns a hedge that was not made.
+func (l *load) giveBack() {
+	if l.share < 0 {
+		return
+	}
+	l.mu.Lock()
+	l.credit++
+	l.mu.Unlock()
 }
 
 // lately is how many calls there were in this moment and the one before.

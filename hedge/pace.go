@@ -10,27 +10,24 @@ import (
 	"github.com/holdfast-go/holdfast/internal/latency"
 )
 
-// pace is how long the attempts of one kind of call are waited for.
+// pace is how long the attempts of one kind of call are waited for. What is learned is used for deadlines too, and so also
+// where the delay is fixed.
 type pace struct {
 	cfg  *Config
 	load *load
-	seen *latency.Tracker // nil: the delay is fixed, and nothing is learned
+	seen *latency.Tracker
 }
 
 func newPace(c *Config, l *load) *pace {
-	p := &pace{cfg: c, load: l}
-	if c.Delay == 0 {
-		enough := int(math.Ceil(2 / (1 - c.Quantile))) // below that the quantile is the slowest call or the one before
-		p.seen = latency.NewTracker(c.Memory, c.Quantile, min(enough, mostToLearn))
-	}
-	return p
+	enough := int(math.Ceil(2 / (1 - c.Quantile))) // below that the quantile is the slowest call or the one before
+	return &pace{cfg: c, load: l, seen: latency.NewTracker(c.Memory, c.Quantile, min(enough, mostToLearn))}
 }
 
 const mostToLearn = 200 // calls, however high the quantile
 
 // delay is how long to wait now.
 func (p *pace) delay() time.Duration {
-	if p.seen == nil {
+	if p.cfg.Delay != 0 {
 		return max(p.cfg.Delay, 0)
 	}
 	d, known := p.seen.Value()
@@ -41,17 +38,10 @@ func (p *pace) delay() time.Duration {
 }
 
 // learn takes note of a first attempt.
-func (p *pace) learn(now, took time.Duration) {
-	if p.seen != nil {
-		p.seen.Record(now, took)
-	}
-}
+func (p *pace) learn(now, took time.Duration) { p.seen.Record(now, took) }
 
 // quantile is what was learned; 0 if that is not enough.
 func (p *pace) quantile(q float64) time.Duration {
-	if p.seen == nil {
-		return 0
-	}
 	d, known := p.seen.Quantile(q)
 	if !known {
 		return 0
@@ -81,9 +71,6 @@ func newHosts(c *Config, l *load) *hosts {
 
 // paceFor is the pace of a request.
 func (p *Policy) paceFor(req *http.Request) *pace {
-	if p.pace.seen == nil {
-		return p.pace
-	}
 	method := req.Method
 	if method == "" {
 		method = http.MethodGet

@@ -2,8 +2,6 @@ package hedge
 
 import (
 	"context"
-	"errors"
-	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -122,7 +120,7 @@ func (r *race) ready(a *runner) bool {
 	}
 	r.mu.Unlock()
 	if tooLate {
-		a.own.CancelCause(lost)
+		r.cancel(a)
 		a.tel.End(telemetry.Lost, nil)
 		return false
 	}
@@ -130,69 +128,6 @@ func (r *race) ready(a *runner) bool {
 		r.exchange.begin(a.ctx)
 	}
 	return true
-}
-
-// hedge starts another attempt if there may be one, and sets the timer for the one after it.
-func (r *race) hedge(by starter) {
-	a := r.admit()
-	if a != nil {
-		r.start(a, by)
-	}
-	r.arm(by, a != nil)
-}
-
-// admit returns another attempt if there may be one. Should the Budget panic, that ends the race, and what is reserved is
-// of no account.
-func (r *race) admit() *runner {
-	if r.ctx.Err() != nil || r.pointless() { // the caller is about to go
-		return nil
-	}
-	again, room := r.reserve()
-	if !room {
-		return nil
-	}
-	denied, why := r.denied(again)
-	r.mu.Lock()
-	r.refused = denied
-	if !denied {
-		r.granted++
-		a := &runner{number: 1 + r.granted}
-		r.mu.Unlock()
-		return a
-	}
-	r.reserved--
-	r.mu.Unlock()
-	if !again {
-		r.p.counts.denied[why].Add(1)
-	}
-	r.noLonger() // the others may have failed meanwhile
-	return nil
-}
-
-// reserve keeps room for one more attempt, which is pending then. again is whether it is the one that was denied before.
-func (r *race) reserve() (again, room bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.roomLocked() {
-		return false, false
-	}
-	r.pending++
-	r.reserved++
-	return r.refused, true
-}
-
-// denied says why there is no hedge although there might be one more.
-func (r *race) denied(again bool) (bool, denial) {
-	if end, ok := r.ctx.Deadline(); ok && time.Until(end) < r.pace.typical() {
-		return true, deniedDeadline
-	}
-	if !r.p.load.allow(r.p.counts.calls.Load(), again) {
-		return true, deniedLoad
-	}
-	if b := r.p.cfg.Budget; b != nil && !b.Withdraw() {
-		return true, deniedBudget
-	}
-	return false, 0
 }
 
 // wait waits until the race is decided. Meanwhile hedges start in the goroutine of a timer.
@@ -226,72 +161,18 @@ func (r *race) waitFor() <-chan struct{} {
 	return r.over
 }
 
-// arm sets the timer for the next hedge: the delay counts from the start of the last attempt. If that was denied, another
-// is asked for later, after twice as long each time: the slowest calls come into the credit that others leave.
-func (r *race) arm(by starter, started bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.roomLocked() {
-		return
-	}
-	if r.next = 2 * min(max(r.next, leastWait/2), longestWait/2); started {
-		r.next = r.delay
-	}
-	switch {
-	case r.next == 0:
-		go r.tick(by)
-	case r.timer != nil:
-		r.timer.Reset(r.next)
-	default:
-		r.timer = time.AfterFunc(r.next, func() { r.tick(by) })
-	}
-}
-
-// Between two times that a hedge is asked for: without the least, a Delay of none would ask all the time.
-const (
-	leastWait   = time.Millisecond
-	longestWait = time.Duration(math.MaxInt64)
-)
-
-// tick makes a hedge if there may be one. It runs in a goroutine of its own, which then is the attempt's.
-func (r *race) tick(by starter) {
-	over := false
-	defer func() {
-		if !over { // the Budget panicked
-			r.aborted(nil, recover())
-		}
-	}()
-	a := r.admit()
-	ready := a != nil && r.ready(a)
-	r.arm(by, a != nil)
-	over = true
-	if ready {
-		by.run(a)
-	}
-}
-
-// room reports whether there may be one more attempt, as far as their number goes.
-func (r *race) room() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.roomLocked()
-}
-
-func (r *race) roomLocked() bool {
-	return r.state == open && len(r.hedges)+r.reserved < r.p.cfg.MaxHedges
-}
-
 // verdict is what becomes of an attempt's value.
 type verdict uint8
 
 const (
-	kept    verdict = iota // for the caller
-	dropped                // it failed
-	late                   // it comes too late
+	keep verdict = iota // for the caller
+	drop                // it failed
+	late                // it comes too late
 )
 
-// settleLocked takes the result of an attempt. A failure that wants another attempt leaves that pending.
-func (r *race) settleLocked(a *runner, err error, again bool) verdict {
+// settleLocked takes the result of an attempt. A failure that wants another attempt leaves that pending. gone is whether
+// the caller's context has ended.
+func (r *race) settleLocked(a *runner, err error, again, gone bool) verdict {
 	if r.state != open { // decided a moment ago: another one that came with a success must not win as well
 		return late
 	}
@@ -299,158 +180,55 @@ func (r *race) settleLocked(a *runner, err error, again bool) verdict {
 	r.running--
 	if err == nil {
 		r.state, r.winner = won, a
-		return kept
+		return keep
 	}
-	a.cut = r.ctx.Err() != nil
+	a.cut = gone
 	if again {
 		a.again = true
 		r.pending++
 	}
 	if a == &r.first {
-		return kept
+		return keep
 	}
-	return dropped
+	return drop
 }
 
 // goOn is what follows an attempt that has settled: another one, or the end.
 func (r *race) goOn(a *runner, by starter) {
 	if a.again {
 		r.hedge(by) // should the Budget panic, that ends the race
-		r.noLonger()
-		return
 	}
+	r.noLonger(a.again)
+}
+
+// noLonger ends the race if no attempt is left that could win it. pending is whether there is one less that is about to
+// start.
+func (r *race) noLonger(pending bool) {
+	gone := r.gone()
 	r.mu.Lock()
-	ended := r.allFailedLocked()
+	if pending {
+		r.pending--
+	}
+	ended := r.state == open && r.running == 0 && r.pending == 0
+	if ended {
+		r.state = failed
+		if gone { // then what they failed with is the caller's affair
+			r.state = left
+		}
+	}
 	r.mu.Unlock()
 	if ended {
 		r.decided()
 	}
 }
 
-// noLonger is for an attempt that was pending, and is not to be.
-func (r *race) noLonger() {
-	r.mu.Lock()
-	r.pending--
-	ended := r.allFailedLocked()
-	r.mu.Unlock()
-	if ended {
-		r.decided()
-	}
-}
-
-// allFailedLocked ends the race if no attempt is left that could win it.
-func (r *race) allFailedLocked() bool {
-	if r.state != open || r.running > 0 || r.pending > 0 {
-		return false
-	}
-	r.state = failed
-	if r.ctx.Err() != nil { // then what they failed with is the caller's affair
-		r.state = left
-	}
-	return true
-}
+// gone reports whether the caller's context has ended. It is not asked under the lock: the context may be the user's own.
+func (r *race) gone() bool { return r.ctx.Err() != nil }
 
 // wantsAnother asks HedgeIf, unless it is clear that there will be none.
 func (r *race) wantsAnother(err error) bool {
-	if r.ctx.Err() != nil || r.pointless() {
+	if r.gone() || r.pointless() {
 		return false
 	}
 	return r.room() && r.p.cfg.HedgeIf(err)
-}
-
-// aborted ends the race with a panic, of an attempt or of a callback; or with runtime.Goexit if there is none. After the
-// end there is no caller to hear of it: it is logged, and the attempt is lost like any other that comes too late.
-func (r *race) aborted(a *runner, panicValue any) {
-	r.mu.Lock()
-	first := r.state == open
-	settled := a == nil || a.ended || !first
-	if !settled {
-		a.ended, a.err = true, telemetry.ErrAborted
-		r.running--
-	}
-	if first {
-		r.state, r.panic = panicked, carried(panicValue)
-	}
-	r.mu.Unlock()
-	if !settled {
-		r.spoken(a, telemetry.Failure)
-	}
-	switch {
-	case first:
-		r.decided()
-	case panicValue != nil:
-		r.logPanic("an attempt that had lost panicked", panicValue)
-	}
-}
-
-// leave is for a caller whose context has ended. An attempt that heeds the context may be about to return a success: it
-// is given the chance to, but no time.
-func (r *race) leave(over <-chan struct{}) {
-	for range 10 {
-		select {
-		case <-over:
-			return
-		default:
-			runtime.Gosched()
-		}
-	}
-	r.abandon()
-	<-over // who decided it may not have come to it
-}
-
-// abandon ends the race without a result. It does nothing if it has ended.
-func (r *race) abandon() {
-	r.mu.Lock()
-	first := r.state == open
-	if first {
-		r.state = left
-	}
-	r.mu.Unlock()
-	if first {
-		r.decided()
-	}
-}
-
-// decided ends the race for all. It is called once, by who changed the state.
-func (r *race) decided() {
-	r.mu.Lock()
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	r.learnLocked()
-	r.letGoLocked(&r.first)
-	for _, a := range r.hedges {
-		r.letGoLocked(a)
-	}
-	r.done = true
-	if r.over != nil {
-		close(r.over)
-	}
-	r.mu.Unlock()
-}
-
-// letGoLocked ends what an attempt holds, unless its value is the caller's. One that has failed was heard of: its context
-// ends when its value has been discarded, as who drains a body first keeps a connection that would be lost.
-func (r *race) letGoLocked(a *runner) {
-	switch {
-	case a.own == nil: // it never started
-	case a == r.winner, r.state == failed && a == &r.first:
-		a.own.Release()
-	case !a.ended:
-		a.ended = true
-		a.own.CancelCause(lost)
-		r.lostLocked(a)
-	}
-}
-
-// learnLocked takes note of how long the first attempt took; or, if it has lost or was cut short, that it would have taken
-// longer. So slow calls are learned of although they are not waited for.
-func (r *race) learnLocked() {
-	if r.first.err != nil && !r.first.cut {
-		return
-	}
-	if r.state == won || r.state == left && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
-		now := r.p.now()
-		r.pace.learn(now, now-r.began)
-	}
 }

@@ -58,7 +58,7 @@ func share(part, whole uint64) float64 {
 	return float64(part) / float64(whole)
 }
 
-// Snapshot returns the policy as it is now. It is safe for concurrent use, and changes nothing. While calls come and go
+// Snapshot returns the policy as it is now. It is safe for concurrent use. While calls come and go
 // the numbers may be of slightly different moments.
 func (p *Policy) Snapshot() Snapshot {
 	if p == nil {
@@ -80,10 +80,11 @@ func (p *Policy) Snapshot() Snapshot {
 	for i, word := range denialWords {
 		s.Denied[word] = p.counts.denied[i].Load()
 	}
-	s.Delay, s.P50, s.P95, s.P99 = p.pace.learned()
+	now := p.now()
+	s.Delay, s.P50, s.P95, s.P99 = p.pace.learned(now)
 	for key, at := range p.hosts.All() {
 		h := HostSnapshot{Host: key.host, Method: key.method}
-		h.Delay, h.P50, h.P95, h.P99 = at.learned()
+		h.Delay, h.P50, h.P95, h.P99 = at.learned(now)
 		s.Hosts = append(s.Hosts, h)
 	}
 	slices.SortFunc(s.Hosts, func(a, b HostSnapshot) int {
@@ -92,8 +93,9 @@ func (p *Policy) Snapshot() Snapshot {
 	return s
 }
 
-// learned is the delay, and the quantiles that a Snapshot has.
-func (p *pace) learned() (delay, p50, p95, p99 time.Duration) {
+// learned is the delay, and the quantiles that a Snapshot has: of what is not too old by now.
+func (p *pace) learned(now time.Duration) (delay, p50, p95, p99 time.Duration) {
+	p.seen.Advance(now)
 	return p.delay(), p.quantile(0.5), p.quantile(0.95), p.quantile(0.99)
 }
 

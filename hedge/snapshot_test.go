@@ -112,7 +112,7 @@ func TestSnapshotOfHosts(t *testing.T) {
 		fixed := hedge.MustNew(free(ms, 1))
 		client.Transport = hedge.Transport(fixed, client.Transport)
 		ask(3, "GET", "a")
-		if s := fixed.Snapshot(); s.Hosts != nil || s.Calls != 3 {
+		if s := fixed.Snapshot(); len(s.Hosts) != 1 || s.Hosts[0].Delay != ms || s.Calls != 3 {
 			t.Errorf("with a fixed delay: %+v", s)
 		}
 		time.Sleep(time.Second)

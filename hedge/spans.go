@@ -21,22 +21,24 @@ func (r *race) startSpan(a *runner) (context.Context, telemetry.Attempt) {
 }
 
 // spoken counts how an attempt ended, and ends its span.
-func (r *race) spoken(a *runner, o telemetry.Outcome) {
-	r.p.counts.attempt(a.kind(), o)
-	a.tel.End(o, a.err)
-}
-
-// lostLocked is spoken for an attempt under way that is not waited for any more. If that is because the caller went, it ended
-// as the call did, as it would have if it had returned at once.
-func (r *race) lostLocked(a *runner) {
-	err := r.ctx.Err()
-	if r.state != left || err == nil {
-		r.spoken(a, telemetry.Lost)
-		return
-	}
-	o := r.outcomeOf(err)
+func (r *race) spoken(a *runner, o telemetry.Outcome, err error) {
 	r.p.counts.attempt(a.kind(), o)
 	a.tel.End(o, err)
+}
+
+// lost is spoken for an attempt under way that is not waited for any more. If that is because the caller went, it ended as
+// the call did, as it would have if it had returned at once.
+func (r *race) lost(a *runner) {
+	r.mu.Lock()
+	state := r.state
+	r.mu.Unlock()
+	if state == left {
+		if err := r.ctx.Err(); err != nil {
+			r.spoken(a, r.outcomeOf(err), err)
+			return
+		}
+	}
+	r.spoken(a, telemetry.Lost, nil)
 }
 
 // outcomeOf is the outcome of an attempt that failed.

@@ -5,6 +5,7 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -49,4 +50,10 @@ func OrNone[T int | int64 | float64 | time.Duration](value, otherwise T) T {
 		return 0
 	}
 	return Or(value, otherwise)
+}
+
+// NilIn reports whether an interface holds a nil pointer: it is not nil, and fails where it is first used, far from its cause.
+func NilIn(value any) bool {
+	v := reflect.ValueOf(value)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }

@@ -167,3 +167,14 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 }
+
+func TestNilIn(t *testing.T) {
+	for _, test := range []struct {
+		value any
+		want  bool
+	}{{nil, false}, {(*int)(nil), true}, {new(int), false}, {0, false}, {settings{}, false}} {
+		if got := conf.NilIn(test.value); got != test.want {
+			t.Errorf("%#v: %v", test.value, got)
+		}
+	}
+}
