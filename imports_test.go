@@ -56,7 +56,7 @@ func (p listed) module() string {
 func TestImports(t *testing.T) {
 	watchSources(t)
 	packages := packagesOf(t)
-	for _, name := range append(slices.Clone(policies), "internal/httpx") {
+	for _, name := range append(slices.Clone(policies), "chaos", "internal/httpx") {
 		if _, ok := packages[root+"/"+name]; !ok {
 			t.Errorf("%s is not among the packages listed: was it renamed, and its rule lost?", name)
 		}
@@ -113,6 +113,11 @@ func TestImportFaults(t *testing.T) {
 			[]string{"breaker depends on another policy, retry"},
 		},
 		{
+			"chaos imports a policy",
+			in(root, root+"/chaos", root+"/internal/httpx", root+"/retry"),
+			[]string{"chaos depends on another policy, retry"},
+		},
+		{
 			"through an internal package",
 			in(root, root+"/internal/httpx", root+"/breaker"),
 			[]string{
@@ -164,10 +169,10 @@ func importFaults(packages map[string]listed) []string {
 			}
 		}
 	}
-	for _, policy := range policies {
+	for _, policy := range append(slices.Clone(policies), "chaos") {
 		for _, dep := range dependencies(packages, root+"/"+policy) {
 			if other := short(dep); other != policy && slices.Contains(policies, other) {
-				faults = append(faults, fmt.Sprintf("%s depends on another policy, %s", policy, other))
+				faults = append(faults, fmt.Sprintf("%s depends on another policy, %s", policy, other)) // chaos is as one of them
 			}
 		}
 	}

@@ -26,6 +26,7 @@ const (
 	rejectReason    = attribute.Key("holdfast.reject.reason")
 	suppressReason  = attribute.Key("holdfast.suppress.reason")
 	errorType       = attribute.Key("error.type")
+	chaosFault      = attribute.Key("holdfast.chaos.fault")
 	httpResendCount = attribute.Key("http.request.resend_count")
 )
 
@@ -58,6 +59,9 @@ func Waited(d time.Duration) attribute.KeyValue { return waitDuration.Float64(d.
 
 // SuppressReason is why a retry was not made.
 func SuppressReason(reason string) attribute.KeyValue { return suppressReason.String(reason) }
+
+// ChaosFault is the name of the fault that was made on purpose, or the names of several with commas between them.
+func ChaosFault(names string) attribute.KeyValue { return chaosFault.String(names) }
 
 // ResendCount is how often an HTTP request was sent before this attempt.
 func ResendCount(n int) attribute.KeyValue { return httpResendCount.Int(n) }

@@ -1,0 +1,58 @@
+package chaos
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+)
+
+// Header has the Secret of a request that asks for faults.
+const Header = "Holdfast-Chaos"
+
+// WithKey returns a context whose calls are known by key, not by their number: the same key gets the same faults, whatever else
+// goes on at the time. The calls under it are counted, for each Injector by itself: the first, its repetition by a retry, and so
+// on. Calls under one key that run at once are told apart by who comes first; give each its own.
+func WithKey(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, keyKey{}, &keyed{hash: hash(key)})
+}
+
+type keyKey struct{}
+
+// keyed is a key, and how often it was used in each run.
+type keyed struct {
+	hash uint64
+	mu   sync.Mutex
+	uses map[*run]uint64
+}
+
+// use counts one more call under the key.
+func (k *keyed) use(r *run) uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.uses == nil {
+		k.uses = make(map[*run]uint64)
+	}
+	k.uses[r]++
+	return k.uses[r] - 1
+}
+
+// WithSecret returns a context whose calls get the faults of an Injector with that Config.Secret.
+func WithSecret(ctx context.Context, secret string) context.Context {
+	return context.WithValue(ctx, secretKey{}, secret)
+}
+
+type secretKey struct{}
+
+// meant reports whether faults are for a call at all. r is nil outside of HTTP.
+func (in *Injector) meant(ctx context.Context, r *http.Request) bool {
+	if in.cfg.Secret == "" {
+		return true
+	}
+	given, _ := ctx.Value(secretKey{}).(string)
+	return in.isSecret(given) || r != nil && in.isSecret(r.Header.Get(Header))
+}
+
+func (in *Injector) isSecret(given string) bool {
+	return subtle.ConstantTimeCompare([]byte(given), []byte(in.cfg.Secret)) == 1
+}
