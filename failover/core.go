@@ -18,12 +18,15 @@ type core struct {
 	scope   *telemetry.Scope
 	start   time.Time // what all times inside are counted from
 	table   atomic.Pointer[table]
-	due     atomic.Int64  // when time itself may change something
-	longest atomic.Int64  // of the time of one call, what is heeded to tell slow targets; 0: all, as what is usual is not known yet
-	turn    atomic.Uint64 // of RoundRobin
-	counts  counts
-	spare   spare
+	due     atomic.Int64 // when time itself may change something
+	longest atomic.Int64 // of the time of one call, what is heeded to tell slow targets; 0: all, as what is usual is not known yet
 	finder  finder
+
+	_      [64]byte      // what is above is read by each call, and what is below written: not in one cache line
+	turn   atomic.Uint64 // of RoundRobin
+	_      [56]byte
+	counts counts
+	spare  spare
 
 	mu         sync.Mutex
 	closed     bool // no more probes
