@@ -14,11 +14,20 @@ import (
 // has trailers, which are one map for all attempts, or asks for a connection (an upgrade, CONNECT). The rest goes through
 // untouched.
 //
-// What comes back: the first good response. Statuses that a retry would repeat (408, 425, 429, 500, 502, 503, 504) are
-// failures: they never beat an attempt under way, and start the next one at once. If all fail, the first attempt's
-// response, or its error. Responses that lost are drained within a bound and closed. The request is not modified, and is
-// the caller's again once the response's body is closed, though a loser may still be ending; each attempt has a header and
-// a body of its own. The hooks of an httptrace.ClientTrace are called for each attempt, which may be at once.
+// What comes back: the first good response. Failures never beat an attempt under way: errors, 408, 425, 429, and 5xx but for
+// 501 and 505. Those that a retry would repeat (408, 425, 429, 500, 502, 503, 504) start the next attempt at once, unless the
+// server asks for a wait (Retry-After); Config.HedgeIf decides otherwise. Where several attempts of a request that is not
+// GET, HEAD, OPTIONS or TRACE were made, 409 and 425 are failures that start none: they may only say that another attempt
+// with the same key is being worked on.
+//
+// If all fail: the first attempt's response, or its error. Lest a failed response hold a connection, or a place in a bulkhead
+// below, that the next attempt waits for, it is read into memory first: 16 KiB at the most, for 50 ms. One that is longer or
+// slower is the caller's as it is, and no other attempt follows it; if one is under way already, the rest of the body is
+// given up, and reading it ends with an error.
+//
+// Responses that lost are drained within a bound and closed. The request is not modified, and is the caller's again once the
+// response's body is closed, though a loser may still be ending; each attempt has a header and a body of its own. The hooks
+// of an httptrace.ClientTrace are called for each attempt, which may be at once, and so is GetBody.
 //
 // Attempts of one host may share an HTTP/2 connection, and then what holds it up too. Over HTTP/1 a request that is
 // cancelled costs its connection.
@@ -56,7 +65,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		handedOn = true
 		return t.next.RoundTrip(req)
 	}
-	x = newExchange(req, t.next)
+	x = newExchange(req, t.next, 1+p.cfg.MaxHedges)
 	resp, err := x.call.do(req.Context(), p, p.paceFor(req), x)
 	if resp == nil {
 		return nil, err
@@ -72,11 +81,20 @@ func (p *Policy) mayHedge(req *http.Request) bool {
 
 // hedgeRequest is the default of Config.HedgeRequest.
 func hedgeRequest(req *http.Request) bool {
-	switch req.Method {
-	case http.MethodPut, http.MethodDelete: // once and again is as once, but not beside another writer
-		_, keyed := req.Header["Idempotency-Key"]
-		_, keyedX := req.Header["X-Idempotency-Key"]
-		return keyed || keyedX
+	if isSafe(req.Method) {
+		return true
 	}
-	return httpx.Idempotent(req)
+	// With PUT and DELETE once and again is as once, but not beside another writer.
+	_, keyed := req.Header["Idempotency-Key"]
+	_, keyedX := req.Header["X-Idempotency-Key"]
+	return keyed || keyedX
+}
+
+// isSafe reports whether a method only reads (RFC 9110, 9.2.1). The empty one is GET.
+func isSafe(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
 }

@@ -79,7 +79,6 @@ func failoverInStack(order []string, differs map[contract.Row]contract.Differenc
 	if hedge := slices.Index(order, "hedge"); hedge < 0 || hedge > slices.Index(order, "failover") {
 		return
 	}
-	delete(differs, contract.HTTPConnections) // a failover drops a response before it goes on
 	const why = "the hedge's first attempt counts, and of that the last target"
 	differs[contract.AllFail] = contract.Difference{Why: why, Instead: firstGroupFails}
 	differs[contract.HTTPLastResponse] = contract.Difference{Why: why, Instead: contract.ResponseBefore(2 * targets)}

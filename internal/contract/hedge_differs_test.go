@@ -52,10 +52,6 @@ var hedgeDiffers = map[contract.Row]contract.Difference{
 		Why:     "the response is that to the first attempt",
 		Instead: contract.FirstResponse,
 	},
-	contract.HTTPConnections: {
-		Why:     "a response that failed is kept until another has come, for it may be the one to return: attempts need a connection each",
-		Instead: contract.ConnectionEach,
-	},
 	contract.HTTPTimeLimit: {Why: "a hedge sets no time limit: the context has the caller's deadline, or none", Instead: sameDeadline},
 }
 
@@ -68,7 +64,7 @@ func hedgeInStack(order []string, differs map[contract.Row]contract.Difference) 
 	}
 	put(contract.EndsDuring, contract.Panics, contract.NoAllocation)
 	if slices.Index(order, "retry") <= slices.Index(order, "hedge") { // else the hedge sees what has been tried to the end
-		put(contract.AllFail, contract.HTTPLastResponse, contract.HTTPConnections)
+		put(contract.AllFail, contract.HTTPLastResponse)
 	}
 	if _, all := differs[contract.EndsWaiting]; all {
 		put(contract.EndsWaiting)
