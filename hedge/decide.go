@@ -75,63 +75,73 @@ func (r *race) abandon() {
 	}
 }
 
-// decided ends the race for all. It is called once, by who changed the state.
+// decided ends the race for all. It is called once, by who changed the state. It runs on the stack of an attempt, which is
+// small: what may panic is contained in leaves of its own.
 func (r *race) decided() {
-	defer r.announce()
-	defer r.learn()
-	out := r.letGo()
-	defer r.tell(out)
-	for _, a := range out {
-		r.cancel(a)
+	last := r.letGo()
+	for n := range last {
+		if a := r.attempt(n); a.out {
+			r.lose(a)
+		}
 	}
+	r.learn()
+	r.mu.Lock()
+	r.done = true
+	if r.over != nil {
+		close(r.over)
+	}
+	r.mu.Unlock()
 }
 
-// cancel ends the context of an attempt that has lost. The caller's context may be of the user's own kind: should it panic, that
-// has nobody to reach.
+// attempt is one of those that were under way when the race was decided: there will be no more. 0 is the first.
+func (r *race) attempt(n int) *runner {
+	if n == 0 {
+		return &r.first
+	}
+	return r.hedges[n-1]
+}
+
+// lose ends the context of an attempt that has lost, counts it, and ends its span. Should the span panic, or a context of the
+// user's own kind, that has nobody to reach.
+func (r *race) lose(a *runner) {
+	defer r.contain("a span or a context panicked")
+	a.own.CancelCause(lost)
+	r.lost(a)
+}
+
+// cancel ends the context of an attempt whose value is dropped.
 func (r *race) cancel(a *runner) {
 	defer r.contain("a context panicked")
 	a.own.CancelCause(lost)
 }
 
-// letGo stops the timer, lets go of the context of the attempt whose value is the caller's, and returns the attempts that are
-// under way and lost by that. One that has failed was heard of: its context ends when its value has been discarded, as who
-// drains a body first keeps a connection that would be lost.
-func (r *race) letGo() (out []*runner) {
+// letGo stops the timer, lets go of the context of the attempt whose value is the caller's, and marks the attempts that are
+// under way as out; it returns how many there are up to the last of these. One that has failed was heard of: its context ends
+// when its value has been discarded, as who drains a body first keeps a connection that would be lost.
+func (r *race) letGo() (last int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.timer != nil {
 		r.timer.Stop()
 	}
-	if r.state == won {
+	switch r.state {
+	case won:
 		r.winner.own.Release()
-	} else if r.state == failed {
+	case failed:
 		r.first.own.Release()
 	}
-	if !r.first.ended && r.first.own != nil {
-		r.first.ended = true
-		out = append(out, &r.first)
-	}
-	for _, a := range r.hedges {
-		if !a.ended {
-			a.ended = true
-			out = append(out, a)
+	for n := range 1 + len(r.hedges) {
+		if a := r.attempt(n); !a.ended && a.own != nil {
+			a.ended, a.out, last = true, true, n+1
 		}
 	}
-	return out
-}
-
-// tell counts the attempts that were lost, and ends their spans: of all, should one of them panic.
-func (r *race) tell(out []*runner) {
-	if len(out) == 0 {
-		return
-	}
-	defer r.tell(out[1:])
-	r.lost(out[0])
+	return last
 }
 
 // learn takes note of how long the first attempt took; or, if it has lost or was cut short, that it would have taken
 // longer. So slow calls are learned of although they are not waited for.
 func (r *race) learn() {
+	defer r.contain("a context panicked")
 	r.mu.Lock()
 	state, failed := r.state, r.first.err != nil && !r.first.cut
 	r.mu.Unlock()
@@ -139,14 +149,4 @@ func (r *race) learn() {
 		now := r.p.now()
 		r.pace.learn(now, now-r.began)
 	}
-}
-
-// announce lets the caller go on.
-func (r *race) announce() {
-	r.mu.Lock()
-	r.done = true
-	if r.over != nil {
-		close(r.over)
-	}
-	r.mu.Unlock()
 }

@@ -60,6 +60,7 @@ type runner struct {
 	tel      telemetry.Attempt
 	err      error
 	ended    bool // it has a result, or was lost
+	out      bool // it was lost
 	again    bool // it failed, and another may be about to start for that
 	cut      bool // it failed, when the caller's context had ended
 }
