@@ -139,7 +139,7 @@ func newGroup(t testing.TB, s contract.Setup, edit func(*groupConfig)) *grouped 
 	case s.Wait > 0: // what fails is followed by a wait, if by anything: of a retry
 		c.FailoverIf = func(error) bool { return false }
 	case s.OnePlace:
-		c.Targets = c.Targets[:1]
+		c.Targets, c.ConsecutiveFailures = c.Targets[:1], 1
 		if s.Attempts == 1 { // other calls go there too, so that its state can move on under the trial
 			c.PanicBelow = 0
 		}
