@@ -76,8 +76,8 @@ func Do[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, erro
 }
 
 // DoDiscard is Do for values that have to be closed: discard gets each value that is not returned, once, as soon as it is
-// there, which may be after DoDiscard has returned; in the attempt's goroutine. A value that came with an error is one of them
-// unless it is the zero value.
+// there, which may be after DoDiscard has returned; in the attempt's goroutine, and so several may run at once. A value that
+// came with an error is one of them unless it is the zero value.
 func DoDiscard[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), discard func(T)) (T, error) {
 	if p == nil && fn != nil {
 		return fn(ctx)

@@ -45,7 +45,7 @@ func TestTransportSecondWins(t *testing.T) {
 // The first success wins, whichever attempt it is of and however fast others fail.
 func TestTransportFailureNeverWins(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, serve func(pages) *site) {
-		for _, status := range []int{408, 425, 429, 500, 502, 503, 504} {
+		for _, status := range []int{408, 425, 429, 500, 502, 503, 504, 507, 508, 520, 529, 599} {
 			failed := make(chan struct{})
 			s := serve(pages{1: after(failed, says(200, "first")), 2: says(status, "failure"), 3: says(status, "failure")})
 			c := soon

@@ -27,7 +27,15 @@ func Keep(ctx context.Context, resp *http.Response) (whole bool) {
 	}
 	k := &keptBody{rest: resp.Body, over: make(chan struct{})}
 	resp.Body = k
-	if !within(ctx, k.readAhead) {
+	returned := false
+	defer func() {
+		if !returned { // a Read panicked, and nobody gets the response
+			_ = k.Close()
+		}
+	}()
+	whole = within(ctx, k.readAhead)
+	returned = true
+	if !whole {
 		k.enough.Store(true)
 		return false
 	}
