@@ -132,7 +132,7 @@ func sever(c *http.ResponseController, reset bool) {
 // swallow reads the request's body until it ends, or nobody waits for it any longer; it reports whether there was one. On
 // HTTP/1 net/http looks whether the client is still there only when the body was read.
 func swallow(w http.ResponseWriter, r *http.Request, run *run) bool {
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.ContentLength == 0 { // to a server that is none: unknown is -1
 		return false
 	}
 	c := http.NewResponseController(w)
