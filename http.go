@@ -49,20 +49,14 @@ func (l *layer) transport(next http.RoundTripper) http.RoundTripper {
 	if t, ok := l.other.(Transporter); ok {
 		return t.Transport(next)
 	}
-	return &runnerTransport{l.other, next}
+	return &runnerTransport{httpx.OverNext(next), l.other}
 }
 
 // runnerTransport sends requests by a Runner of which nothing is known.
 type runnerTransport struct {
-	run  Runner
-	next http.RoundTripper
+	httpx.Over
+	run Runner
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *runnerTransport) Unwrap() http.RoundTripper { return t.next }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *runnerTransport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 var errTwice = errors.New("holdfast: the request was run a second time, by a policy of which it is not known what it may repeat")
 
@@ -84,7 +78,7 @@ func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		default:
 			return errTwice
 		}
-		resp, err := httpx.RoundTrip(t.next, req.WithContext(ctx))
+		resp, err := httpx.RoundTrip(t.Below, req.WithContext(ctx))
 		if resp != nil {
 			resp.Request = req
 			h.put(resp, nil)

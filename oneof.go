@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
 // OneOf returns a group of targets as a policy of a stack: what is below runs with one of them, which [Target] finds in the
@@ -37,7 +38,7 @@ func (o *oneOf[T]) Transport(next http.RoundTripper) http.RoundTripper {
 	if urls, ok := any(o.group).(*failover.Group[*url.URL]); ok {
 		return failover.Transport(urls, next)
 	}
-	return &runnerTransport{o, next}
+	return &runnerTransport{httpx.OverNext(next), o}
 }
 
 // String is for Stack.String.

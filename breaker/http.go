@@ -18,7 +18,7 @@ import (
 // then, for MaxOpenFor at the most. The result of a request is known when its header is there: a body that breaks off
 // later is not seen.
 func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
-	t := &transport{next: httpx.Next(next)}
+	t := &transport{Over: httpx.OverNext(next)}
 	if k != nil {
 		t.of = func(req *http.Request) *Breaker { return k.Get(httpx.HostKey(req.URL)) }
 	}
@@ -27,7 +27,7 @@ func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
 
 // TransportFor is [Transport] with one breaker for all hosts: for a client of one service. A nil b lets all requests pass.
 func TransportFor(b *Breaker, next http.RoundTripper) http.RoundTripper {
-	t := &transport{next: httpx.Next(next)}
+	t := &transport{Over: httpx.OverNext(next)}
 	if b != nil {
 		t.of = func(*http.Request) *Breaker { return b }
 	}
@@ -35,22 +35,13 @@ func TransportFor(b *Breaker, next http.RoundTripper) http.RoundTripper {
 }
 
 type transport struct {
-	of   func(*http.Request) *Breaker // nil: all requests pass
-	next http.RoundTripper
+	httpx.Over
+	of func(*http.Request) *Breaker // nil: all requests pass
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return t.next }
-
-// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
-func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	if t.of == nil {
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
 	var c call
 	sent, over := false, false
@@ -66,7 +57,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 	}
 	sent = true
 	watched, body := httpx.WatchBody(c.request(req))
-	resp, err = httpx.RoundTrip(t.next, watched)
+	resp, err = httpx.RoundTrip(t.Below, watched)
 	c.neutral = body.Caused(err)
 	if resp != nil {
 		resp.Request = req

@@ -26,32 +26,23 @@ type StatusError = httpx.StatusError
 // is.
 func Transport(b *Bulkhead, next http.RoundTripper) http.RoundTripper {
 	if b == nil {
-		return &transport{next: httpx.Next(next)}
+		return &transport{Over: httpx.OverNext(next)}
 	}
-	return &transport{b.set, httpx.Next(next), func(*http.Request) *Bulkhead { return b }}
+	return &transport{httpx.OverNext(next), b.set, func(*http.Request) *Bulkhead { return b }}
 }
 
 // Host is the key of a request's host for [Keyed.Transport]: as in its URL, in lower case and without the default port.
 func Host(r *http.Request) string { return httpx.HostKey(r.URL) }
 
 type transport struct {
-	set  *settings // nil: all requests pass
-	next http.RoundTripper
-	of   func(*http.Request) *Bulkhead
+	httpx.Over
+	set *settings // nil: all requests pass
+	of  func(*http.Request) *Bulkhead
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return t.next }
-
-// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
-func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	if t.set == nil {
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
 	answered, over := false, false
 	var c call
@@ -62,7 +53,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 	}()
 	if t.set.exempts(req) {
 		over = true
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
 	if err := c.begin(req.Context(), t.of(req), false); err != nil {
 		over = true
@@ -70,7 +61,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 		return nil, err
 	}
 	watched, body := httpx.WatchBody(c.request(req))
-	resp, err = httpx.RoundTrip(t.next, watched)
+	resp, err = httpx.RoundTrip(t.Below, watched)
 	answered = true
 	if resp != nil {
 		resp.Request = req

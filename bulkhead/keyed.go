@@ -180,9 +180,9 @@ func (k *Keyed[K]) Transport(key func(*http.Request) K, next http.RoundTripper) 
 		panic("bulkhead.Keyed.Transport: key is nil")
 	}
 	if k == nil {
-		return &transport{next: httpx.Next(next)}
+		return &transport{Over: httpx.OverNext(next)}
 	}
-	return &transport{k.set, httpx.Next(next), func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
+	return &transport{httpx.OverNext(next), k.set, func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
 }
 
 // nameOf is the name of a key's bulkhead in errors. Metrics and spans carry the set's name alone, for keys have no bound.

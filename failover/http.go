@@ -30,28 +30,19 @@ import (
 // credentials (Authorization, Cookie, Proxy-Authorization) on the way to a target without. A target whose URL has a user
 // gets those of it, if the request has no Authorization.
 func Transport(g *Group[*url.URL], next http.RoundTripper) http.RoundTripper {
-	return &transport{g, httpx.Next(next)}
+	return &transport{httpx.OverNext(next), g}
 }
 
 type transport struct {
+	httpx.Over
 	group *Group[*url.URL]
-	next  http.RoundTripper
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return t.next }
-
-// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
-func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.group == nil {
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
-	x := exchange{req: req, next: t.next}
+	x := exchange{req: req, next: t.Below}
 	defer func() {
 		if !x.sent { // there was no target, or a callback panicked before there was one
 			httpx.CloseBody(req)

@@ -32,27 +32,18 @@ import (
 // Attempts of one host may share an HTTP/2 connection, and then what holds it up too. Over HTTP/1 a request that is
 // cancelled costs its connection.
 func Transport(p *Policy, next http.RoundTripper) http.RoundTripper {
-	return &transport{p, httpx.Next(next)}
+	return &transport{httpx.OverNext(next), p}
 }
 
 type transport struct {
+	httpx.Over
 	policy *Policy
-	next   http.RoundTripper
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return t.next }
-
-// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
-func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.policy
 	if p == nil {
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
 	var x *exchange
 	handedOn := false
@@ -63,9 +54,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	if !p.mayHedge(req) {
 		handedOn = true
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
-	x = newExchange(req, t.next, 1+p.cfg.MaxHedges)
+	x = newExchange(req, t.Below, 1+p.cfg.MaxHedges)
 	resp, err := x.call.do(req.Context(), p, p.paceFor(req), x)
 	if resp == nil {
 		return nil, err

@@ -21,28 +21,19 @@ import (
 //
 // The request is not modified. Config.AttemptTimeout runs on until the response's body is closed.
 func Transport(p *Policy, next http.RoundTripper) http.RoundTripper {
-	return &transport{p, httpx.Next(next)}
+	return &transport{httpx.OverNext(next), p}
 }
 
 type transport struct {
+	httpx.Over
 	policy *Policy
-	next   http.RoundTripper
 }
-
-// Unwrap returns the transport underneath, for tools that look for one.
-func (t *transport) Unwrap() http.RoundTripper { return t.next }
-
-// Faithful says whether requests are left as they are, all the way down: see httpx.Faithful.
-func (t *transport) Faithful() bool { return httpx.Faithful(t.next) }
-
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (t *transport) CloseIdleConnections() { httpx.CloseIdleConnections(t.next) }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.policy == nil {
-		return t.next.RoundTrip(req)
+		return t.Below.RoundTrip(req)
 	}
-	x := exchange{next: t.next}
+	x := exchange{next: t.Below}
 	if err := x.begin(req.Context(), t.policy, false); err != nil {
 		httpx.CloseBody(req)
 		return nil, err
