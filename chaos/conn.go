@@ -41,7 +41,11 @@ type conn struct {
 	sent   atomic.Bool // something was, since the last that arrived
 	close  sync.Once
 	closed chan struct{}
+	end    atomic.Pointer[end] // nil: no fault has ended it
 }
+
+// end is what each direction of a connection says that a fault has ended, whichever of them it was that met the fault.
+type end struct{ read, write error }
 
 // NetConn returns the connection underneath, as that of tls.Conn does.
 func (c *conn) NetConn() net.Conn { return c.Conn }
@@ -50,6 +54,20 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 func (c *conn) Close() error {
 	c.close.Do(func() { close(c.closed) })
 	return c.Conn.Close()
+}
+
+// cut ends the connection.
+func (c *conn) cut(s *shape) *end {
+	if s.cut.Kind == Reset {
+		err := s.over(errReset)
+		c.end.CompareAndSwap(nil, &end{err, err})
+		resetConn(c.Conn)
+	} else {
+		// As if the other side had closed it. To a reader that looks like an end: that is what makes it dangerous.
+		c.end.CompareAndSwap(nil, &end{io.EOF, s.over(io.ErrClosedPipe)})
+	}
+	_ = c.Close()
+	return c.end.Load()
 }
 
 // CloseWrite is there because net/http asks for it.

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -40,6 +39,17 @@ func (c *conn) SetDeadline(t time.Time) error {
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.readNow(p)
+	if err != nil {
+		if ended := c.end.Load(); ended != nil {
+			return n, ended.read
+		}
+	}
+	return n, err
+}
+
+// readNow is Read, without regard to what has ended the connection.
+func (c *conn) readNow(p []byte) (int, error) {
 	if c.in.running() != nil || c.reading.isLate.Load() {
 		c.reading.mu.Lock()
 		defer c.reading.mu.Unlock()
@@ -77,7 +87,7 @@ func (c *conn) read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p[:max(room, 1)])
 	if room <= 0 && n > 0 && !r.ended() { // it is cut where there would be more
-		return 0, c.cutRead(e.shape)
+		return 0, c.cut(e.shape).read
 	}
 	return c.arrive(p, n, err)
 }
@@ -140,17 +150,6 @@ func (c *conn) deliver(p []byte) (int, error) {
 	}
 	c.keep(nil)
 	return n, l.err
-}
-
-// cutRead ends the connection as its reader sees it.
-func (c *conn) cutRead(s *shape) error {
-	if s.cut.Kind == Reset {
-		defer c.Close()
-		resetConn(c.Conn)
-		return s.over(errReset)
-	}
-	_ = c.Close()
-	return io.EOF // as if the other side had closed it: that is what makes it dangerous
 }
 
 // hold waits until then, or until the run is over; not longer than the deadline and the connection allow.

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"io"
 	"sync"
 	"time"
 )
@@ -20,6 +19,17 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.writeNow(p)
+	if err != nil {
+		if ended := c.end.Load(); ended != nil {
+			return n, ended.write
+		}
+	}
+	return n, err
+}
+
+// writeNow is Write, without regard to what has ended the connection.
+func (c *conn) writeNow(p []byte) (int, error) {
 	if !c.sent.Load() {
 		c.sent.Store(true)
 	}
@@ -59,7 +69,7 @@ func (c *conn) writeSome(p []byte) (int, error) {
 	}
 	room := e.shape.room(len(p))
 	if room <= 0 {
-		return 0, c.cutWrite(e.shape)
+		return 0, c.cut(e.shape).write
 	}
 	some := p[:room]
 	if !e.shape.harmless() {
@@ -81,15 +91,4 @@ func (c *conn) trickle(r *run, takes time.Duration, last bool) error {
 		return nil
 	}
 	return err
-}
-
-// cutWrite ends the connection.
-func (c *conn) cutWrite(s *shape) error {
-	if s.cut.Kind == Reset {
-		defer c.Close()
-		resetConn(c.Conn)
-		return s.over(errReset)
-	}
-	_ = c.Close()
-	return s.over(io.ErrClosedPipe)
 }
