@@ -118,7 +118,7 @@ func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 // judge returns the error that a response is; nil: it is an answer.
 func (x *exchange) judge(resp *http.Response) error {
 	switch status := resp.StatusCode; {
-	case (status == http.StatusConflict || status == http.StatusTooEarly) && !isSafe(x.req.Method) && x.several():
+	case (status == http.StatusConflict || status == http.StatusTooEarly) && !isSafe(x.first.Method) && x.several():
 		return &contestedError{httpx.NewStatusError(resp, time.Now())}
 	case httpx.Retryable(status) || httpx.Failure(status):
 		return httpx.NewStatusError(resp, time.Now())

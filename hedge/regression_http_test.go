@@ -349,3 +349,24 @@ func TestWhatStartsTheNextAtOnce(t *testing.T) {
 		a.settled()
 	}
 }
+
+// A loser that is answered when the caller has the request back does not look at it: under -race.
+func TestLateAnswerOfAUsedRequest(t *testing.T) {
+	again, closed := make(chan struct{}), make(chan struct{})
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp := &http.Response{StatusCode: 200, ProtoMajor: 1, Body: http.NoBody, Request: r}
+		if hedge.AttemptFrom(r.Context()) == 1 {
+			<-again
+			resp.StatusCode, resp.Body = 409, closing{strings.NewReader("late"), func() { close(closed) }}
+		}
+		return resp, nil
+	})
+	r := request(t, "POST", "http://host/", nil, "Idempotency-Key", "7")
+	resp, err := hedge.Transport(hedge.MustNew(soon), base).RoundTrip(r)
+	if got := text(t, resp, err); got != "200 " {
+		t.Errorf("got %q", got)
+	}
+	close(again)
+	r.Method, r.URL, r.Header = "GET", nil, nil
+	<-closed
+}
