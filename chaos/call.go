@@ -51,10 +51,11 @@ func (c *call) identify() uint64 {
 type stage uint8
 
 const (
-	before stage = iota // the call is made: all but those below
-	after               // it was made: those with After
-	onBody              // there is a body: those of the body, and those with After
-	always              // in a Handler, where there is only one time
+	before     stage = iota // the call is made: all but those below
+	after                   // it was made: those with After
+	onBody                  // there is a body: those of the body, and those with After
+	always                  // in a Handler, where there is only one time
+	unembodied              // the same, where there is no body that faults could strike
 )
 
 func (s stage) has(f *Fault) bool {
@@ -65,6 +66,8 @@ func (s stage) has(f *Fault) bool {
 		return f.After
 	case onBody:
 		return f.After || f.ofBody()
+	case unembodied:
+		return !f.ofBody()
 	}
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func TestConnOff(t *testing.T) {
 	c, far := loopback(t, in)
 	whole := text(200_000)
 	go func() {
-		_, _ = io.Copy(c, strings.NewReader(whole)) // by ReadFrom
+		_, _ = io.Copy(c, struct{ io.Reader }{strings.NewReader(whole)}) // by ReadFrom
 		_ = c.(interface{ CloseWrite() error }).CloseWrite()
 	}()
 	push(far, whole)
@@ -160,6 +161,15 @@ func TestConnCorrupt(t *testing.T) {
 	push(far, whole)
 	if got, err := read(c, len(whole)); changedBits(t, whole, got) != 20 || err != nil {
 		t.Errorf("read: %v", err)
+	}
+}
+
+// What is copied into it is struck as what is written.
+func TestConnReadFrom(t *testing.T) {
+	c, far := loopback(t, on(t, chaos.Fault{Kind: chaos.Corrupt, Rate: 1, Bytes: 100}))
+	go func() { _, _ = io.Copy(c, struct{ io.Reader }{strings.NewReader(text(2000))}) }()
+	if got, err := read(far, 2000); changedBits(t, text(2000), got) != 20 || err != nil {
+		t.Error(err)
 	}
 }
 
@@ -440,9 +450,12 @@ func TestListenerBlackHole(t *testing.T) {
 				t.Errorf("before: %q, %v", got, err)
 			}
 			in.Enable()
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if _, got, err := do(s.Client(), request(t, ctx, http.MethodGet, s.URL, nil)); !errors.Is(err, context.DeadlineExceeded) {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				awaitHeld(in)
+				cancel()
+			}()
+			if _, got, err := do(s.Client(), request(t, ctx, http.MethodGet, s.URL, nil)); !errors.Is(err, context.Canceled) {
 				t.Errorf("in the hole: %q, %v", got, err)
 			}
 			in.Disable()
@@ -465,7 +478,9 @@ func TestConnStorm(t *testing.T) {
 	switching.Go(func() {
 		for {
 			in.Enable()
-			time.Sleep(time.Millisecond) // so that there is something to be switched off
+			for range 100 { // so that there is something to be switched off
+				runtime.Gosched()
+			}
 			in.Disable()
 			select {
 			case <-stop:

@@ -37,12 +37,20 @@ func (d *Delay) draw(c *dice) time.Duration {
 		median = d.Slow
 	}
 	if most == 0 {
-		most = time.Duration(min(mostMedians*float64(max(d.Median, d.Slow)), float64(forever-1)))
+		most = duration(mostMedians * float64(max(d.Median, d.Slow)))
 	}
 	if d.Sigma == 0 {
 		return min(median, most)
 	}
-	return time.Duration(min(float64(median)*math.Exp(d.Sigma*c.normal()), float64(most)))
+	return min(duration(float64(median)*math.Exp(d.Sigma*c.normal())), most)
+}
+
+// duration is ns as a time; what none can hold is the longest that ends.
+func duration(ns float64) time.Duration {
+	if ns >= float64(forever) {
+		return forever - 1
+	}
+	return time.Duration(ns)
 }
 
 // UnmarshalJSON reads {"median": "50ms", "sigma": 0.5, "slow": "2s", "slow_share": 0.01, "max": "10s"}.

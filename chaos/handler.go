@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -18,8 +16,8 @@ import (
 // HTTP/2 the stream), and end the request's context if the handler is at work. A BlackHole swallows the request's body, without
 // which net/http does not notice that the client has gone; a request with one is cut too when chaos is switched off.
 //
-// Faults of the body give next a writer that can flush, and what http.ResponseController finds; they leave alone requests that ask
-// for another protocol.
+// Faults of the body give next a writer that can flush, and what http.ResponseController finds; they leave alone requests of
+// method HEAD, and those that ask for another protocol.
 func Handler(in *Injector, next http.Handler) http.Handler {
 	if next == nil {
 		panic("chaos.Handler: next is nil")
@@ -46,9 +44,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.answer(w, r, f, err)
 		return
 	}
-	if httpx.IsUpgrade(r) {
-		c.shape = nil
-	}
 	if c.shape == nil && (h.in.cfg.Secret == "" || !c.meant) {
 		h.next.ServeHTTP(w, r)
 		return
@@ -59,6 +54,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // strikeServed is strike for a Handler.
 func (c *call) strikeServed(w http.ResponseWriter, r *http.Request) (*Fault, error) {
 	c.swallow = func() bool { return swallow(w, r, c.run) }
+	if r.Method == http.MethodHead || httpx.IsUpgrade(r) {
+		return c.strike(unembodied)
+	}
 	return c.strike(always)
 }
 
@@ -97,10 +95,8 @@ func (c *call) answer(w http.ResponseWriter, r *http.Request, f *Fault, err erro
 			_, _ = io.Copy(w, resp.Body) // the client may have gone
 		}
 	case Failure:
-		var e *Error
-		if errors.As(err, &e) && e.After > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int((e.After+time.Second-1)/time.Second)))
-		}
+		d := c.diceOf(f)
+		f.putRetryAfter(w.Header(), &d)
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	case Reset:
 		cut(w, true)

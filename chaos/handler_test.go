@@ -49,6 +49,7 @@ func TestHandlerEnds(t *testing.T) {
 			reset bool
 		}{
 			{chaos.Fault{Kind: chaos.Failure}, "500 Internal Server Error\n", false},
+			{chaos.Fault{Kind: chaos.Failure, RetryAfter: "99999999999999999999"}, "500 Internal Server Error\n", false},
 			{chaos.Fault{Kind: chaos.Status, Status: 429, Body: "later"}, "429 later", false},
 			{chaos.Fault{Kind: chaos.Status, Status: 204}, "204 ", false},
 			{chaos.Fault{Kind: chaos.Panic}, "", false},
@@ -82,11 +83,19 @@ func TestHandlerEnds(t *testing.T) {
 
 // A HEAD has no body.
 func TestHandlerHead(t *testing.T) {
-	for _, f := range []chaos.Fault{{Kind: chaos.Status, Rate: 1, Status: 500, Body: "what"}, {Kind: chaos.Corrupt, Rate: 1, Body: "what"}} {
-		s := serve(t, false, chaos.Handler(on(t, f), page("whole")))
+	for _, test := range []struct {
+		fault          chaos.Fault
+		length, struck int
+	}{
+		{chaos.Fault{Kind: chaos.Status, Rate: 1, Body: "what"}, 4, 1},
+		{chaos.Fault{Kind: chaos.Corrupt, Rate: 1, Body: "what"}, 5, 0},
+		{chaos.Fault{Kind: chaos.Truncate, Rate: 1}, 5, 0},
+	} {
+		in := on(t, test.fault)
+		s := serve(t, false, chaos.Handler(in, page("whole")))
 		resp, err := s.Client().Head(s.URL)
-		if err != nil || resp.ContentLength != 4 {
-			t.Errorf("%+v, %v", resp, err)
+		if err != nil || resp.ContentLength != int64(test.length) || struck(in)[0] != uint64(test.struck) {
+			t.Errorf("%v: %+v, %v", test.fault.Kind, resp, err)
 		}
 	}
 }
@@ -201,14 +210,17 @@ func TestHandlerBlackHole(t *testing.T) {
 				}
 				go func() {
 					<-held
-					for in.Snapshot().Held == 0 && body == "" {
-						time.Sleep(time.Millisecond) // not a measurement: it looks again
+					if body == "" {
+						awaitHeld(in)
 					}
 					in.Disable()
 				}()
 				got, err := ask(t.Context())
 				if body == "" && (got != "fine" || err != nil) {
 					t.Errorf("switched off: %q, %v", got, err)
+				}
+				if body != "" && got != "" {
+					t.Errorf("switched off, its body swallowed: %q, %v", got, err)
 				}
 				<-ended
 			})

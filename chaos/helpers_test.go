@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,12 @@ func within(t testing.TB, what string, f func()) {
 	case <-done:
 	case <-time.After(30 * time.Second):
 		t.Fatalf("%s: it hangs", what)
+	}
+}
+
+// awaitHeld returns when something is held, in a test that has real connections and so no bubble.
+func awaitHeld(in *chaos.Injector) {
+	for in.Snapshot().Held == 0 {
+		runtime.Gosched()
 	}
 }

@@ -57,9 +57,7 @@ func (c *call) instead(f *Fault, err error) (*http.Response, error) {
 	if f.Kind != Status {
 		return nil, err
 	}
-	// The same dice as those that the error was made with: past the number that said that it strikes.
-	d := c.in.dice(c.identity, c.in.index(f))
-	d.next()
+	d := c.diceOf(f)
 	resp := f.response(&d)
 	resp.Request = c.req
 	if c.req.Method == http.MethodHead {
@@ -96,14 +94,15 @@ func bodiless(req *http.Request, resp *http.Response) bool {
 		resp.StatusCode == http.StatusSwitchingProtocols
 }
 
-// index of a fault in the Config.
-func (in *Injector) index(f *Fault) int {
-	for i := range in.cfg.Faults {
-		if f == &in.cfg.Faults[i] {
-			return i
-		}
+// diceOf are the dice that the error of a fault was made with: past the number that said that it strikes.
+func (c *call) diceOf(f *Fault) dice {
+	i := 0
+	for f != &c.in.cfg.Faults[i] { // it is one of them
+		i++
 	}
-	return -1
+	d := c.in.dice(c.identity, i)
+	d.next()
+	return d
 }
 
 // response is that of a fault of Kind Status.

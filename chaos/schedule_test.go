@@ -1,6 +1,8 @@
 package chaos_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -107,5 +109,24 @@ func TestDelays(t *testing.T) {
 	}
 	if d = delays(t, chaos.Delay{Median: 10 * ms, Sigma: 3, Max: 20 * ms}, n); d[n-1] != 20*ms {
 		t.Errorf("the longest is %v, want Max", d[n-1])
+	}
+}
+
+// The longest times do not wrap.
+func TestDelayLongest(t *testing.T) {
+	const longest = time.Duration(math.MaxInt64)
+	for _, d := range []chaos.Delay{
+		{Median: longest},
+		{Median: longest, Sigma: 10, Max: longest},
+		{Median: longest / 2, Sigma: 0.01},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			in := on(t, chaos.Fault{Kind: chaos.Latency, Rate: 1, Delay: d})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if _, err := chaos.Do(ctx, in, hello); !errors.Is(err, context.DeadlineExceeded) && d.Sigma < 1 {
+				t.Errorf("%+v: %v", d, err)
+			}
+		})
 	}
 }
