@@ -131,6 +131,8 @@ func swallow(w http.ResponseWriter, r *http.Request, run *run) bool {
 	if r.Body == nil || r.ContentLength == 0 { // to a server that is none: unknown is -1
 		return false
 	}
+	run.held.Add(1)
+	defer run.held.Add(-1)
 	c := http.NewResponseController(w)
 	stop := func() { _ = c.SetReadDeadline(time.Unix(1, 0)) }
 	defer whenDone(r.Context(), stop)()

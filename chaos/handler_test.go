@@ -270,3 +270,104 @@ func TestHandlerPattern(t *testing.T) {
 		t.Errorf("%q", r.Pattern)
 	}
 }
+
+// A request whose body does not end is let go all the same, when its context ends, and when it is switched off.
+func TestHandlerSwallowsEndlessBody(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, h2 bool) {
+		for _, off := range []bool{false, true} {
+			in := on(t, chaos.Fault{Kind: chaos.BlackHole, Rate: 1})
+			inner, over := chaos.Handler(in, page("fine")), make(chan struct{})
+			s := serve(t, h2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(over)
+				ctx, cancel := context.WithCancel(r.Context())
+				defer cancel()
+				go func() {
+					awaitHeld(in)
+					if off {
+						in.Disable()
+					} else {
+						cancel()
+					}
+				}()
+				inner.ServeHTTP(w, r.WithContext(ctx))
+			}))
+			within(t, "endless body", func() {
+				body, far := io.Pipe()
+				go func() {
+					_, _ = io.WriteString(far, "and so on")
+					<-over
+					far.Close() // net/http's client waits for it
+				}()
+				if status, got, err := do(s.Client(), request(t, t.Context(), http.MethodPost, s.URL, body)); err == nil {
+					t.Errorf("%d %q", status, got)
+				}
+			})
+		}
+	})
+}
+
+// A stream is cut when the fault comes, not when its handler gets round to returning.
+func TestHandlerCutsAtOnce(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, h2 bool) {
+		seen := make(chan struct{})
+		s := serve(t, h2, chaos.Handler(on(t, chaos.Fault{Kind: chaos.Truncate, Rate: 1, Bytes: 5}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "hello world")
+			<-seen
+		})))
+		within(t, "stream", func() {
+			if _, got, err := get(t, s.Client(), s.URL); got != "hello" || err == nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			close(seen)
+		})
+	})
+}
+
+// Who is outside sees a handler that aborts, whatever its writer can do.
+func TestHandlerAborts(t *testing.T) {
+	for _, f := range []chaos.Fault{
+		{Kind: chaos.Truncate, Rate: 1, Bytes: 5},
+		{Kind: chaos.Reset, Rate: 1, Bytes: 5},
+		{Kind: chaos.Reset, Rate: 1},
+	} {
+		w := httptest.NewRecorder()
+		func() {
+			defer func() {
+				if p := recover(); p != http.ErrAbortHandler {
+					t.Errorf("%v: %v", f.Kind, p)
+				}
+			}()
+			chaos.Handler(on(t, f), page("hello world")).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		}()
+		if got := w.Body.String(); got != "hello"[:f.Bytes] {
+			t.Errorf("%v: %q", f.Kind, got)
+		}
+	}
+}
+
+// A Failure says when to come back, in the very words of the Config.
+func TestHandlerRetryAfter(t *testing.T) {
+	w := httptest.NewRecorder()
+	in := on(t, chaos.Fault{Kind: chaos.Failure, Rate: 1, RetryAfter: "99999999999999999999"})
+	chaos.Handler(in, page("fine")).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != 500 || w.Header().Get("Retry-After") != "99999999999999999999" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// The handler's own buffer stays as it is, and it hears nothing of what becomes of its bytes.
+func TestHandlerBuffer(t *testing.T) {
+	w, whole := httptest.NewRecorder(), text(960)
+	chaos.Handler(on(t, chaos.Fault{Kind: chaos.Corrupt, Rate: 1}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		own := []byte(whole)
+		if n, err := w.Write(own); n != 960 || err != nil || string(own) != whole {
+			t.Errorf("%d, %v, changed %v", n, err, string(own) != whole)
+		}
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("what the recorder cannot do: %v", err)
+		}
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if changedBits(t, whole, w.Body.String()) != 15 {
+		t.Error("not corrupted")
+	}
+}

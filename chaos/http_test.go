@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -276,6 +278,119 @@ func changedBits(t *testing.T, a, b string) (n int) {
 		}
 	}
 	return n
+}
+
+// What is corrupted is one bit in each run of bytes, not always the same, however the body is read.
+func TestCorruptBits(t *testing.T) {
+	whole := text(6400)
+	in := chaos.MustNew(chaos.Config{Faults: []chaos.Fault{{Kind: chaos.Corrupt, Rate: 1}}})
+	fetch := func(read func(io.Reader) io.Reader) string {
+		in.Enable()
+		defer in.Disable()
+		rt := chaos.Transport(in, roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(whole))}, nil
+		}))
+		resp, err := rt.RoundTrip(request(t, t.Context(), http.MethodGet, "http://host/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		got, err := io.ReadAll(read(resp.Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(got)
+	}
+	got := fetch(func(r io.Reader) io.Reader { return r })
+	bits, places := map[byte]bool{}, map[int]bool{}
+	for block := range len(whole) / 64 {
+		a, b := whole[block*64:(block+1)*64], got[block*64:(block+1)*64]
+		if changedBits(t, a, b) != 1 {
+			t.Fatalf("block %d: %d bits", block, changedBits(t, a, b))
+		}
+		for i := range a {
+			if x := a[i] ^ b[i]; x != 0 {
+				bits[x], places[i] = true, true
+			}
+		}
+	}
+	if len(bits) != 8 || len(places) < 40 {
+		t.Errorf("%d bits, %d places", len(bits), len(places))
+	}
+	if again := fetch(iotest.OneByteReader); again != got {
+		t.Error("read byte by byte, it is another")
+	}
+}
+
+// A body that is cut is closed at once, as a connection that is gone; and may be closed again.
+func TestCutBodyIsClosed(t *testing.T) {
+	for _, f := range []chaos.Fault{{Kind: chaos.Truncate, Rate: 1, Bytes: 5}, {Kind: chaos.Reset, Rate: 1, Bytes: 5}} {
+		inner := &countedBody{Reader: strings.NewReader("hello world")}
+		rt := chaos.Transport(on(t, f), roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: inner}, nil
+		}))
+		resp, err := rt.RoundTrip(request(t, t.Context(), http.MethodGet, "http://host/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if string(got) != "hello" || !errors.Is(err, chaos.ErrInjected) || inner.closed.Load() != 1 {
+			t.Errorf("%q, %v, closed %d times", got, err, inner.closed.Load())
+		}
+		if _, again := resp.Body.Read(make([]byte, 1)); again != err {
+			t.Errorf("read again: %v", again)
+		}
+		resp.Body.Close()
+		resp.Body.Close()
+	}
+}
+
+// What is switched off while a body is read leaves the rest of it whole.
+func TestSwitchedOffWithinBody(t *testing.T) {
+	whole := text(1000)
+	in := on(t, chaos.Fault{Kind: chaos.Truncate, Rate: 1, Bytes: 100}, chaos.Fault{Kind: chaos.Corrupt, Rate: 1, Bytes: 200})
+	rt := chaos.Transport(in, roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(whole))}, nil
+	}))
+	resp, err := rt.RoundTrip(request(t, t.Context(), http.MethodGet, "http://host/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	head := make([]byte, 100)
+	if _, err := io.ReadFull(resp.Body, head); err != nil {
+		t.Fatal(err)
+	}
+	in.Disable()
+	if rest, err := io.ReadAll(resp.Body); string(rest) != whole[100:] || err != nil {
+		t.Errorf("%d bytes, %v", len(rest), err)
+	}
+}
+
+// What tools look for goes on to the transport underneath.
+func TestTransportForwards(t *testing.T) {
+	s := serve(t, false, page("fine"))
+	base := s.Client().Transport.(*http.Transport)
+	conns := 0
+	client := over(on(t), s)
+	for range 2 {
+		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+			if !i.Reused {
+				conns++
+			}
+		}}
+		if _, _, err := do(client, request(t, httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, s.URL, nil)); err != nil {
+			t.Fatal(err)
+		}
+		client.CloseIdleConnections()
+	}
+	if conns != 2 {
+		t.Errorf("%d connections: CloseIdleConnections does not reach the base", conns)
+	}
+	rt := chaos.Transport(nil, base)
+	if f, ok := rt.(interface{ Faithful() bool }); !ok || !f.Faithful() {
+		t.Error("not known to leave requests as they are")
+	}
 }
 
 // A slow body takes as long as it should, however it is read; Close and the context end a Read that waits.
