@@ -26,7 +26,7 @@ type call struct {
 	inHand   bool            // its value is, and it failed
 	careful  bool            // it must not be repeated: see Transport
 	exchange *exchange       // in a Transport
-	shared   *attempt.Shared // with the other attempts of a hedge around it; nil: there is none
+	part     attempt.Part    // with the other attempts of a hedge around it
 	limited  *deadline.Context
 	tel      *telemetry.Call // nil: nobody looks
 	span     telemetry.Attempt
@@ -102,8 +102,8 @@ func (c *call) first() error {
 		}
 	}
 	now := c.g.now()
-	c.shared = attempt.SharedFrom(c.ctx)
-	t, left := c.g.pick(c.ctx, now, c.shared, &c.trial, c.careful)
+	c.part = attempt.PartOf(c.ctx)
+	t, left := c.g.pick(c.ctx, now, c.part, &c.trial, c.careful)
 	if t == nil {
 		c.g.counts.refused.Add(1)
 		c.tel.End(c.ctx, telemetry.Refused, left, 0)
@@ -154,8 +154,8 @@ func (c *call) attemptContext() context.Context {
 // succeed ends a call that went well. It counts last: should a callback panic, abort counts.
 func (c *call) succeed() {
 	c.running = false
-	if c.shared != nil { // before the others are told that they have lost
-		c.shared.Won(c.g, c.g.now()-c.began)
+	if !c.part.Alone() { // before the others are told that they have lost
+		c.part.Won(c.g, c.g.now()-c.began)
 	}
 	c.g.wentOn(c.t, c.began, c.trial)
 	if c.limited != nil && c.exchange == nil {
@@ -218,10 +218,10 @@ func (c *call) judge(err error) {
 // much as makes a target a slow one. Else a hedge around the group would hide a slow target from it for ever: no call would
 // wait for that to answer. That both have become slow is not held against anybody.
 func (c *call) lostByFar() bool {
-	if c.shared == nil || c.g.set.slowFactor == 0 || !errors.Is(context.Cause(c.ctx), attempt.ErrLost) {
+	if c.part.Alone() || c.g.set.slowFactor == 0 || !errors.Is(context.Cause(c.ctx), attempt.ErrLost) {
 		return false
 	}
-	won, ok := c.shared.Winner(c.g)
+	won, ok := c.part.Winner(c.g)
 	took := c.g.now() - c.began
 	return ok && float64(took) > max(float64(won)*c.g.set.slowFactor, float64(won)+leastSlowness)
 }
@@ -241,7 +241,7 @@ func (c *call) another(err error) (next *target, why error) {
 	case c.number >= c.g.set.maxTries:
 		return nil, ErrTries
 	}
-	next, none := c.g.next(c.ctx, c.g.now(), c.shared, c.visited)
+	next, none := c.g.next(c.ctx, c.g.now(), c.part, c.visited)
 	if next == nil {
 		return nil, none
 	}

@@ -15,7 +15,7 @@ type cost struct{ word atomic.Uint64 }
 
 const (
 	costMemory  = float64(10 * time.Second) // in which all but 1/e is forgotten; Finagle's decayTime
-	costTick    = 16                        // bits: 66 microseconds. 2^32 of them are three days
+	costTick    = 20                        // bits: a millisecond. 2^32 of them are seven weeks
 	unknownCost = float64(math.MaxInt64)    // as price has it
 	leastCost   = float64(10 * time.Millisecond)
 	mostCost    = float64(time.Minute)
@@ -71,11 +71,14 @@ func unpack(word uint64) (nanos float64, tick uint32) {
 
 // faded is what is left of a cost of that tick.
 func faded(now int64, tick uint32) float64 {
-	passed := float64(int32(uint32(now>>costTick)-tick)) * (1 << costTick)
-	if passed < costMemory/256 { // the difference is not worth the time; others' clocks may be a little behind
+	passed := uint32(now>>costTick) - tick
+	if passed > math.MaxUint32-1<<10 { // this call's clock is a little behind
 		return 1
 	}
-	x := passed / costMemory
+	x := float64(passed) * (1 << costTick) / costMemory
+	if x < 1.0/256 { // the difference is not worth the time
+		return 1
+	}
 	if x < 0.25 { // the series is a fifth of the work, and exact to 0.02 %
 		return 1 - x*(1-x*(1-x/3)/2)
 	}

@@ -30,6 +30,7 @@ func (r reason) Error() string { return string(r) }
 type NoTargetError struct {
 	Name    string // of the group
 	LeftOut []LeftOut
+	More    int           // that were left out too, and are not listed
 	After   time.Duration // until the first ejection ends; 0 if that is not known
 }
 
@@ -48,6 +49,9 @@ func (e *NoTargetError) why() string {
 	s.WriteString("no target")
 	for i, l := range e.LeftOut {
 		fmt.Fprintf(&s, "%c %s: %s", ":;"[min(i, 1)], l.Target, l.Why)
+	}
+	if e.More > 0 {
+		fmt.Fprintf(&s, "; and %d more", e.More)
 	}
 	return s.String()
 }

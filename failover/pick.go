@@ -13,7 +13,7 @@ import (
 
 // pick chooses the target of a call's first attempt, at that time. trial is set if that is to find out whether the target is
 // well again; careful calls are not used for that. Where there is no target the error says why.
-func (g *core) pick(ctx context.Context, now time.Duration, shared *attempt.Shared, trial *bool, careful bool) (*target, error) {
+func (g *core) pick(ctx context.Context, now time.Duration, part attempt.Part, trial *bool, careful bool) (*target, error) {
 	if int64(now) >= g.due.Load() {
 		g.tend(now)
 	}
@@ -21,9 +21,9 @@ func (g *core) pick(ctx context.Context, now time.Duration, shared *attempt.Shar
 		g.refresh(now)
 	}
 	t := g.table.Load()
-	if shared != nil && shared.Any(g) { // another attempt of the same call has been here
-		if x := g.elsewhere(t, ctx, shared, nil, now); x != nil {
-			shared.Take(g, x.state)
+	if part.Others(g) { // another attempt of the same call has been here
+		if x := g.elsewhere(t, ctx, part, nil, now); x != nil {
+			part.Take(g, x.state)
 			return x, nil
 		}
 	}
@@ -31,9 +31,7 @@ func (g *core) pick(ctx context.Context, now time.Duration, shared *attempt.Shar
 	if x == nil {
 		return nil, g.noTarget(t, nil, now)
 	}
-	if shared != nil {
-		shared.Take(g, x.state)
-	}
+	part.Take(g, x.state)
 	return x, nil
 }
 
@@ -57,31 +55,29 @@ func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, 
 
 // next chooses the target of a further attempt, at that time: one that has not been tried and is not known to be down; or if there is
 // none of that kind, one that is, within the credit for such.
-func (g *core) next(ctx context.Context, now time.Duration, shared *attempt.Shared, visited []*state) (*target, error) {
+func (g *core) next(ctx context.Context, now time.Duration, part attempt.Part, visited []*state) (*target, error) {
 	t := g.table.Load()
-	x := g.elsewhere(t, ctx, shared, visited, now)
-	if x == nil && shared != nil { // rather one that another attempt is trying than none
-		x = g.elsewhere(t, ctx, nil, visited, now)
+	x := g.elsewhere(t, ctx, part, visited, now)
+	if x == nil && !part.Alone() { // rather one that another attempt is trying than none
+		x = g.elsewhere(t, ctx, attempt.Part{}, visited, now)
 	}
 	if x == nil {
-		x = g.lastResort(t, visited)
+		x = g.lastResort(t, visited, now)
 	}
 	if x == nil {
 		return nil, g.noTarget(t, visited, now)
 	}
-	if shared != nil {
-		shared.Take(g, x.state)
-	}
+	part.Take(g, x.state)
 	return x, nil
 }
 
 // elsewhere chooses among those that were not visited and are not known to be down. It begins with the level that a call
 // would begin with, and takes the others in their order.
-func (g *core) elsewhere(t *table, ctx context.Context, shared *attempt.Shared, visited []*state, now time.Duration) *target {
+func (g *core) elsewhere(t *table, ctx context.Context, part attempt.Part, visited []*state, now time.Duration) *target {
 	down := g.set.downAfter()
 	from := func(l *level) *target {
 		left := slices.DeleteFunc(slices.Clone(l.ready), func(x *target) bool {
-			return x.knownDown(down) || slices.Contains(visited, x.state) || shared != nil && shared.Taken(g, x.state)
+			return x.knownDown(down) || slices.Contains(visited, x.state) || part.Taken(g, x.state)
 		})
 		if len(left) == 0 {
 			return nil
@@ -108,28 +104,25 @@ func (g *core) elsewhere(t *table, ctx context.Context, shared *attempt.Shared, 
 	return nil
 }
 
-// lastResort chooses among those that are known to be down: the one that is most likely to be back.
-func (g *core) lastResort(t *table, visited []*state) *target {
+// lastResort chooses among those that are known to be down: the one that was not tried so for the longest time, as any may be
+// the first that is back.
+func (g *core) lastResort(t *table, visited []*state, now time.Duration) *target {
 	left := slices.DeleteFunc(slices.Clone(t.all), func(x *target) bool { return slices.Contains(visited, x.state) })
 	if len(left) == 0 || g.set.panicBelow < 0 || !g.spare.take(g.counts.calls()) {
 		return nil
 	}
 	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
-	return slices.MinFunc(left, func(a, b *target) int {
-		return cmp.Or(cmp.Compare(hopes[a.is()], hopes[b.is()]), cmp.Compare(a.since.Load(), b.since.Load()))
-	})
+	x := slices.MinFunc(left, func(a, b *target) int { return cmp.Compare(a.lastTry.Load(), b.lastTry.Load()) })
+	x.lastTry.Store(int64(now))
+	return x
 }
-
-// hopes is the order in which those that are down are tried: those that may be well again, those that no more could be
-// ejected of, the others.
-var hopes = [states]int{Probing: 0, Healthy: 1, Ejected: 2}
 
 // calls is how many have ended.
 func (c *counts) calls() uint64 {
 	return c.atOnce.Load() + c.wonLater.Load() + c.failed.Load() + c.ignored.Load() + c.refused.Load()
 }
 
-// noTarget says why there is no target for a call that has visited some.
+// noTarget says why there is no target for a call that has visited some: of ten of them, as it is made for each such call.
 func (g *core) noTarget(t *table, visited []*state, now time.Duration) *NoTargetError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -138,18 +131,36 @@ func (g *core) noTarget(t *table, visited []*state, now time.Duration) *NoTarget
 		if slices.Contains(visited, x.state) {
 			continue
 		}
-		why := x.is().String()
-		switch {
-		case x.is() == Ejected:
-			left := max(x.until-now, 0)
-			why = fmt.Sprintf("ejected for another %v, %s", left.Round(max(left/100, 1)), x.why)
-			if e.After == 0 || left < e.After {
-				e.After = left
-			}
-		case x.is() == Healthy:
-			why = fmt.Sprintf("%d failures in a row", x.failures.Load())
+		if left := max(x.until-now, 0); x.is() == Ejected && (e.After == 0 || left < e.After) {
+			e.After = left
 		}
-		e.LeftOut = append(e.LeftOut, LeftOut{x.name, why})
+		if len(e.LeftOut) == mostLeftOut {
+			e.More++
+			continue
+		}
+		e.LeftOut = append(e.LeftOut, LeftOut{x.name, x.whyNotLocked(now)})
 	}
 	return e
+}
+
+const mostLeftOut = 10
+
+// whyNotLocked is why a target was not tried.
+func (t *target) whyNotLocked(now time.Duration) string {
+	switch t.is() {
+	case Ejected:
+		return fmt.Sprintf("ejected for another %v, %s", rounded(max(t.until-now, 0)), t.why)
+	case Healthy:
+		return fmt.Sprintf("%d failures in a row", t.failures.Load())
+	}
+	return t.is().String()
+}
+
+// rounded is a time with three digits or so.
+func rounded(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for unit < d/1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }

@@ -55,6 +55,7 @@ type state struct {
 	good      stripe.Counter // successes and their time, since the last judgement: see packed
 	excess    atomic.Int64   // of those times, what was above core.longest
 	bad       atomic.Uint64  // failures since then
+	lastTry   atomic.Int64   // as a last resort
 	rhythm    rhythm         // of its successes, for Suspicion
 	lastError atomic.Pointer[string]
 
