@@ -122,6 +122,9 @@ func TestConnTruncate(t *testing.T) {
 	if got, err := io.ReadAll(c); string(got) != text(10) || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+	if _, err := c.Write([]byte("x")); !errors.Is(err, chaos.ErrInjected) {
+		t.Errorf("Write when the end was read: %v", err)
+	}
 }
 
 // The other side finds a connection that was reset.

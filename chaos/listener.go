@@ -8,6 +8,8 @@ import (
 // Listener returns l with faults on the connections that it accepts. A nil in is l itself.
 //
 //	server.Listener = chaos.Listener(faults, server.Listener)
+//
+// TLS goes around it, as a network lies under it: net/http does not know a tls.Conn in something else for one.
 func Listener(in *Injector, l net.Listener) net.Listener {
 	if in == nil {
 		return l
