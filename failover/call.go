@@ -193,7 +193,8 @@ func (c *call) fail(err error) (next *target, why error) {
 func (c *call) judge(err error) {
 	outcome, word := c.outcomeOf(err), telemetry.ErrorType(err)
 	slow := outcome == telemetry.Canceled && c.lostByFar()
-	neutral := !slow && (outcome == telemetry.Canceled || c.exchange.caused(err))
+	hurried := c.ctx.Err() != nil && c.g.tooShort(c.g.now()-c.began)
+	neutral := !slow && (outcome == telemetry.Canceled || hurried || c.exchange.caused(err))
 	refused := !slow && !neutral && failure.Refused(err)
 	counts := !slow && !neutral && !refused && c.g.set.countIf(err)
 	trial := c.trial

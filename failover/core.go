@@ -13,14 +13,16 @@ import (
 
 // core is a Group apart from the type of its targets.
 type core struct {
-	set     settings
-	label   string // "failover users-db"
-	scope   *telemetry.Scope
-	start   time.Time // what all times inside are counted from
-	table   atomic.Pointer[table]
-	due     atomic.Int64 // when time itself may change something
-	longest atomic.Int64 // of the time of one call, what is heeded to tell slow targets; 0: all, as what is usual is not known yet
-	finder  finder
+	set    settings
+	label  string // "failover users-db"
+	scope  *telemetry.Scope
+	start  time.Time // what all times inside are counted from
+	table  atomic.Pointer[table]
+	due    atomic.Int64 // when time itself may change something
+	heeded atomic.Int64 // of the time of one call, what is heeded to tell slow targets; 0: all, as what is usual is not known yet
+	finder finder
+
+	nextTrial atomic.Int64 // when there may be one, where many targets wait for theirs
 
 	_      [64]byte      // what is above is read by each call, and what is below written: not in one cache line
 	turn   atomic.Uint64 // of RoundRobin
@@ -156,14 +158,16 @@ func (g *core) replace(ts []candidate) {
 
 // rebuildLocked makes the table anew, and says when time will change it.
 func (g *core) rebuildLocked(ts []*target, now time.Duration) {
-	g.table.Store(g.newTable(ts))
+	g.table.Store(g.newTable(ts, now))
 	due := g.judged + g.set.window/spells
 	for _, t := range ts {
-		switch from := time.Duration(t.rampFrom.Load()); {
+		switch from, paused := time.Duration(t.rampFrom.Load()), time.Duration(t.paused.Load()); {
 		case t.is() == Ejected:
 			due = min(due, max(t.until, now+1))
-		case from != 0:
-			due = min(due, from+g.set.slowStart)
+		case from != 0: // in steps, for the share of its level
+			due = min(due, from+g.set.slowStart, now+max(g.set.slowStart/rampSteps, 1))
+		case paused != 0:
+			due = min(due, max(paused, now+1))
 		}
 	}
 	g.due.Store(int64(due))
@@ -188,6 +192,9 @@ func (g *core) tend(now time.Duration) {
 		}
 		if from := time.Duration(t.rampFrom.Load()); from != 0 && now >= from+g.set.slowStart {
 			t.rampFrom.Store(0)
+		}
+		if until := time.Duration(t.paused.Load()); until != 0 && now >= until {
+			t.paused.Store(0)
 		}
 	}
 	g.rebuildLocked(ts, now)

@@ -33,6 +33,7 @@ func (g *core) ejectLocked(t *target, why string, now time.Duration) {
 	t.until = now + g.hold(t.ejections)
 	t.why, t.goods = why, 0
 	t.rampFrom.Store(0)
+	t.paused.Store(0)
 	g.changeLocked(t, Ejected, why, now)
 }
 
@@ -60,6 +61,7 @@ func (g *core) overLocked(t *target, now time.Duration) {
 // backLocked takes a target back.
 func (g *core) backLocked(t *target, why string, now time.Duration) {
 	t.failures.Store(0)
+	t.paused.Store(0)
 	t.turnLocked(false)
 	t.window.clear()
 	t.rhythm.reset()
@@ -83,11 +85,10 @@ func (g *core) changeLocked(t *target, to State, why string, now time.Duration) 
 	g.events.Put(e)
 }
 
-// changed does something with a target that may change its state, and then makes the table anew.
-func (g *core) changed(now time.Duration, do func(now time.Duration)) {
+// changed does something with a target, and makes the table anew if that has changed how calls are to see it.
+func (g *core) changed(now time.Duration, do func(now time.Duration) (differs bool)) {
 	g.mu.Lock()
-	do(now)
-	if g.events.Len() > 0 {
+	if do(now) {
 		g.rebuildLocked(g.table.Load().all, now)
 	}
 	g.mu.Unlock()
@@ -96,22 +97,28 @@ func (g *core) changed(now time.Duration, do func(now time.Duration)) {
 
 // wentWell is for a success on a target that is not healthy: of a trial, or because there was no other.
 func (g *core) wentWell(t *target, trial bool) {
-	g.changed(g.now(), func(now time.Duration) {
-		if t.gone || t.is() == Healthy {
-			return
-		}
-		if g.noneIsWell() { // better than any other
+	g.changed(g.now(), func(now time.Duration) bool {
+		switch {
+		case t.gone || t.is() == Healthy:
+			return false
+		case g.noneIsWell(): // better than any other
 			g.backLocked(t, "it is the only one that is well", now)
 			t.rampFrom.Store(0)
-			return
+			return true
+		case !trial || t.is() != Probing:
+			return false
 		}
-		if !trial || t.is() != Probing {
-			return
+		if t.goods++; t.goods < g.set.goodProbes {
+			return false
 		}
-		if t.goods++; t.goods >= g.set.goodProbes {
-			g.backLocked(t, "trials went well", now)
-		}
+		g.backLocked(t, "trials went well", now)
+		return true
 	})
+}
+
+// resume ends the pause of a target that has answered.
+func (g *core) resume(t *target) {
+	g.changed(g.now(), func(time.Duration) bool { return t.paused.Swap(0) != 0 })
 }
 
 // noneIsWell reports whether no target is, as far as is known: each is ejected, or would be if that many may be, or is to
@@ -125,37 +132,53 @@ func (g *core) noneIsWell() bool {
 	return true
 }
 
-// wentBad is for the nth failure in a row.
+// wentBad is for the nth failure in a row. Where no more targets may be ejected, it is passed over for a while, as long as
+// another is well.
 func (g *core) wentBad(t *target, n int32, trial bool) {
 	limit := g.set.consecutive
-	if !trial && (limit == 0 || n < limit || n%limit != 0 || t.is() != Healthy) {
+	if !trial && (limit == 0 || n < limit || t.is() != Healthy || n%limit != 0 && t.paused.Load() != 0) {
 		return
 	}
-	g.changed(g.now(), func(now time.Duration) {
+	g.changed(g.now(), func(now time.Duration) bool {
 		switch {
 		case t.gone:
+			return false
 		case trial && t.is() == Probing:
 			g.ejectLocked(t, "a trial failed", now)
-		case t.is() == Healthy && t.failures.Load() >= limit && limit > 0 && g.mayEjectLocked():
+			return true
+		case limit == 0 || t.is() != Healthy || t.failures.Load() < limit:
+			return false
+		case n%limit == 0 && g.mayEjectLocked():
 			g.ejectLocked(t, fmt.Sprintf("%d failures in a row", n), now)
+		default:
+			t.paused.Store(int64(now + g.set.ejectFor))
 		}
+		return true
 	})
 }
 
 // fit reports whether a healthy target may be chosen just now. One that is slow to start is, for a share of the calls that
 // grows.
 func (g *core) fit(t *target, now int64) bool {
-	if from := t.rampFrom.Load(); from != 0 && g.set.slowStart > 0 {
-		share := max(float64(now-from)/float64(g.set.slowStart), leastShare)
-		if share < 1 && rand.Float64() >= share {
-			return false
-		}
+	if share := g.warmth(t, now); share < 1 && rand.Float64() >= share {
+		return false
 	}
 	return !g.suspect(t, now)
 }
 
-// leastShare is what a target begins its slow start with.
-const leastShare = 0.1
+// warmth is how far a target is with its slow start; 1: it is done, or there is none.
+func (g *core) warmth(t *target, now int64) float64 {
+	from := t.rampFrom.Load()
+	if from == 0 || g.set.slowStart <= 0 {
+		return 1
+	}
+	return min(max(float64(now-from)/float64(g.set.slowStart), leastShare), 1)
+}
+
+const (
+	leastShare = 0.1 // is what a target begins its slow start with
+	rampSteps  = 16  // in which a level gets more, all of whose targets are slow to start
+)
 
 // watches reports whether some of the targets may be unfit at times.
 func (g *core) watches(ts []*target) bool {

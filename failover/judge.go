@@ -20,7 +20,7 @@ func Movable(err error) bool {
 		return false
 	}
 	if status, ok := failure.Find[*StatusError](err); ok {
-		return httpx.Retryable(status.StatusCode)
+		return httpx.Retryable(status.StatusCode) && !status.NoRetry
 	}
 	return true
 }
@@ -32,7 +32,7 @@ func Countable(err error) bool {
 		return false
 	}
 	if status, ok := failure.Find[*StatusError](err); ok {
-		return httpx.Failure(status.StatusCode)
+		return httpx.Failure(status.StatusCode) || httpx.Retryable(status.StatusCode)
 	}
 	return true
 }

@@ -17,6 +17,9 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	}
 	if t.failures.Load() != 0 {
 		t.failures.Store(0)
+		if t.paused.Load() != 0 {
+			g.resume(t)
+		}
 	}
 	g.count(t, now-began)
 	if g.set.balance == PeakEWMA {
@@ -33,9 +36,9 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 // count counts a success. Where it took far longer than usual, only a part of that is heeded: else one call that stalls would
 // make its target a slow one.
 func (g *core) count(t *target, took time.Duration) {
-	if longest := time.Duration(g.longest.Load()); longest > 0 && took > longest {
-		t.excess.Add(int64(took - longest))
-		took = longest
+	if most := time.Duration(g.heeded.Load()); most > 0 && took > most {
+		t.excess.Add(int64(took - most))
+		took = most
 	}
 	t.good.AddN(packed(took))
 }
@@ -77,6 +80,15 @@ func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
 	if trial {
 		t.trial.over(began)
 	}
+}
+
+// tooShort reports whether a call whose caller has gone had less time than calls usually take: that says nothing of its
+// target.
+func (g *core) tooShort(took time.Duration) bool {
+	if most := g.heeded.Load(); most > 0 {
+		return float64(took) < float64(most)/(timesSlow*g.set.slowFactor)
+	}
+	return took < time.Millisecond // what is usual is not known yet
 }
 
 // saysNothing: the caller cancelled, or it was not about the target.

@@ -15,7 +15,7 @@ import (
 func (g *core) judgeLocked(ts []*target, now time.Duration) {
 	passed := int(min((now-g.judged)/(g.set.window/spells), spells+1))
 	g.judged = now
-	limited := g.longest.Load() > 0
+	limited := g.heeded.Load() > 0
 	for _, t := range ts {
 		t.turnLocked(limited)
 		for range passed - 1 { // spells in which nobody called: what came before is that much older
@@ -113,7 +113,7 @@ func (g *core) limitLocked(seen []judged) {
 		}
 	}
 	if most > 0 && g.set.slowFactor > 0 {
-		g.longest.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(forever))) + 1)
+		g.heeded.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(forever))) + 1)
 	}
 }
 
@@ -150,9 +150,15 @@ func (g *core) slow(found []outlier, all []judged) []outlier {
 	})
 }
 
-func round(nanos float64) time.Duration {
-	d := time.Duration(nanos)
-	return d.Round(max(d/100, 1))
+func round(nanos float64) time.Duration { return brief(time.Duration(nanos)) }
+
+// brief is d with three digits, as people read it.
+func brief(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 const (

@@ -37,8 +37,9 @@ func (g *core) pick(ctx context.Context, now time.Duration, part attempt.Part, t
 
 // freely chooses as if nothing had happened before.
 func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, now int64) *target {
-	for _, x := range t.trials {
-		if !careful && x.trial.take(now, max(g.set.maxEjectFor, longestTrial)) {
+	key := keyOf(ctx)
+	if len(t.trials) > 0 {
+		if x := g.tryOut(t, careful || key != 0, now); x != nil {
 			*trial = true
 			return x
 		}
@@ -47,10 +48,25 @@ func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, 
 	if l == nil {
 		return nil
 	}
-	if key := keyOf(ctx); key != 0 {
-		return g.stuck(&l.use, key, now)
+	x := g.among(&l.use, key, now)
+	if g.suspect(x, now) { // nobody of its level is not
+		for i := range t.levels {
+			if other := &t.levels[i].use; len(other.targets) > 0 && &t.levels[i] != l {
+				if y := g.among(other, key, now); !g.suspect(y, now) {
+					return y
+				}
+			}
+		}
 	}
-	return g.choose(&l.use, now)
+	return x
+}
+
+// among chooses one of a pool, for a call with a key or without.
+func (g *core) among(p *pool, key uint64, now int64) *target {
+	if key != 0 {
+		return g.stuck(p, key, now)
+	}
+	return g.choose(p, now)
 }
 
 // next chooses the target of a further attempt, at that time: one that has not been tried and is not known to be down; or if there is
@@ -83,10 +99,7 @@ func (g *core) elsewhere(t *table, ctx context.Context, part attempt.Part, visit
 			return nil
 		}
 		p := newPool(left, g.watches(left))
-		if key := keyOf(ctx); key != 0 {
-			return g.stuck(&p, key, int64(now))
-		}
-		return g.choose(&p, int64(now))
+		return g.among(&p, keyOf(ctx), int64(now))
 	}
 	begun := t.draw()
 	if begun != nil {
@@ -112,9 +125,17 @@ func (g *core) lastResort(t *table, visited []*state, now time.Duration) *target
 		return nil
 	}
 	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
-	x := slices.MinFunc(left, func(a, b *target) int { return cmp.Compare(a.lastTry.Load(), b.lastTry.Load()) })
+	x := slices.MinFunc(left, func(a, b *target) int { return cmp.Compare(a.tried(), b.tried()) })
 	x.lastTry.Store(int64(now))
 	return x
+}
+
+// tried is when a target was last tried so. One whose ejection is over is ahead of the others by a little.
+func (t *target) tried() int64 {
+	if t.is() == Probing {
+		return t.lastTry.Load() - int64(time.Second)
+	}
+	return t.lastTry.Load()
 }
 
 // calls is how many have ended.

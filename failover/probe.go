@@ -11,13 +11,20 @@ import (
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// watch probes a target until ctx ends.
-func (g *core) watch(ctx context.Context, s *state) {
-	pause := time.NewTimer(jittered(g.set.probeInterval / 10)) // the first soon, but not all of them at once
+// watch probes a target, at first after a pause, until ctx ends. OnChange may end the goroutine: another goes on then.
+func (g *core) watch(ctx context.Context, s *state, first time.Duration) {
+	over := false
+	defer func() {
+		if !over {
+			g.background.all.Go(func() { g.watch(ctx, s, jittered(g.set.probeInterval)) })
+		}
+	}()
+	pause := time.NewTimer(first)
 	defer pause.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			over = true
 			return
 		case <-pause.C:
 		}
@@ -49,7 +56,7 @@ var (
 
 // probeOnce probes a target, and takes note of what that came to. A probe that does not heed its context counts as a bad one
 // when it is clear that it does not, and as another one each interval after that, until it comes back at last: its own
-// result says nothing by then.
+// result says nothing by then. One that says too late that all is well is a bad one too.
 func (g *core) probeOnce(ctx context.Context, t *target) {
 	limited, cancel := context.WithTimeout(ctx, g.set.probeTimeout)
 	defer cancel()
@@ -57,7 +64,9 @@ func (g *core) probeOnce(ctx context.Context, t *target) {
 	g.background.all.Go(func() { // watch is one of them all, so nobody has stopped waiting
 		err := errProbeEnds
 		defer func() { result <- err }()
-		err = g.safely(limited, t)
+		if err = g.safely(limited, t); err == nil {
+			err = limited.Err()
+		}
 	})
 	hangs := time.NewTimer(2 * g.set.probeTimeout)
 	defer hangs.Stop()
@@ -87,7 +96,7 @@ func (g *core) safely(ctx context.Context, t *target) (err error) {
 func (g *core) logPanic(ctx context.Context, of string, t *target, err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("%s panicked: %v", of, r)
-		g.scope.Log(ctx, slog.LevelError, of+" panicked", slog.String("target", t.name), slog.Any("panic", r))
+		g.logAside(ctx, slog.LevelError, of+" panicked", slog.String("target", t.name), slog.Any("panic", r))
 	}
 }
 
@@ -97,7 +106,8 @@ func (g *core) probed(t *target, err error) {
 	if err != nil {
 		t.failedWith(telemetry.ErrorType(err))
 	}
-	g.changed(g.now(), func(now time.Duration) {
+	g.changed(g.now(), func(now time.Duration) (differs bool) {
+		was := t.is()
 		switch {
 		case t.gone:
 		case err == nil:
@@ -105,6 +115,7 @@ func (g *core) probed(t *target, err error) {
 		default:
 			g.badLocked(t, now)
 		}
+		return t.is() != was
 	})
 	if now := g.now(); int64(now) >= g.due.Load() { // there may be no calls that see to it
 		g.tend(now)

@@ -56,11 +56,8 @@ func (g *core) stuck(p *pool, key uint64, now int64) *target {
 // coolFor is what fit is for calls without a key: while a target is slow to start, the share of keys that it does not have
 // yet is the same share all the time.
 func (g *core) coolFor(t *target, key uint64, now int64) bool {
-	from := t.rampFrom.Load()
-	if from == 0 || g.set.slowStart <= 0 {
-		return false
-	}
-	return unit(mix(key^t.hash+1)) > max(float64(now-from)/float64(g.set.slowStart), leastShare)
+	share := g.warmth(t, now)
+	return share < 1 && unit(mix(key^t.hash+1)) > share
 }
 
 // score is how well a key and a target go together: a share of keys in proportion to the weight has its highest score

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
+	"time"
 )
 
 // table is the targets as calls find them. It does not change: with each change of a state there is another.
@@ -21,12 +22,14 @@ type level struct {
 	priority int
 	all      []*target
 	ready    []*target // those that are healthy
-	use      pool      // for the first attempt of a call: the ready ones, or in a panic all
+	well     []*target // of these, those that are not passed over for a while
+	warm     float64   // how far the one is with its slow start that is the furthest: 1 is done
+	use      pool      // for the first attempt of a call: those that are well, or in a panic all
 	until    int       // of a hundred calls: the level that comes before has those below, the next those from here on
 }
 
 // newTable sorts targets into levels, and says who gets what.
-func (g *core) newTable(ts []*target) *table {
+func (g *core) newTable(ts []*target, now time.Duration) *table {
 	t := &table{all: slices.Clone(ts)}
 	slices.SortStableFunc(t.all, func(a, b *target) int { return cmp.Compare(a.priority, b.priority) })
 	for rest := t.all; len(rest) > 0; {
@@ -37,31 +40,74 @@ func (g *core) newTable(ts []*target) *table {
 		t.levels = append(t.levels, level{priority: rest[0].priority, all: rest[:n:n]})
 		rest = rest[n:]
 	}
+	g.sortOut(t, now)
+	g.spill(t)
+	if g.set.probe == nil || g.closed { // no probe finds out
+		t.trials = t.waiting()
+	}
+	return t
+}
+
+// sortOut says which targets are healthy, and which of those are well. If none is, those that would be passed over are not.
+func (g *core) sortOut(t *table, now time.Duration) {
+	well := 0
 	for i := range t.levels {
 		l := &t.levels[i]
 		for _, x := range l.all {
-			switch x.is() {
-			case Healthy:
-				l.ready = append(l.ready, x)
-			case Probing:
-				if g.set.probe == nil || g.closed { // no probe finds out
-					t.trials = append(t.trials, x)
-				}
+			if x.is() != Healthy {
+				continue
+			}
+			l.ready = append(l.ready, x)
+			if x.paused.Load() == 0 {
+				l.well = append(l.well, x)
+				l.warm = max(l.warm, g.warmth(x, int64(now)))
 			}
 		}
 		t.ready += len(l.ready)
+		well += len(l.well)
 	}
-	g.spill(t)
-	return t
+	for i := range t.levels {
+		if l := &t.levels[i]; well == 0 && len(l.ready) > 0 {
+			l.well, l.warm = l.ready, 1
+		}
+	}
+}
+
+// waiting are the targets that wait for a call to find out about them, of the levels that get any.
+func (t *table) waiting() (all []*target) {
+	for i := range t.levels {
+		l := &t.levels[i]
+		if before := t.before(i); l.until == before && before == 100 {
+			break // it gets none, nor do those that come after
+		}
+		for _, x := range l.all {
+			if x.is() == Probing {
+				all = append(all, x)
+			}
+		}
+	}
+	return all
+}
+
+// before is how many of a hundred calls the levels above have.
+func (t *table) before(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return t.levels[i-1].until
 }
 
 // spill says which level gets how much, as Envoy does: a level takes its share of healthy targets, times the
 // overprovisioning, in percent, and the next what is left. Where all together cannot take 100 % each gets its part of what
-// they can, and a level of which too little is healthy uses all of its targets.
+// they can, and a level of which too little is healthy uses all of its targets. A level of which all are slow to start
+// begins with a little.
 func (g *core) spill(t *table) {
 	health, total := make([]int, len(t.levels)), 0
 	for i, l := range t.levels {
-		health[i] = int(min(100*g.set.overprovisioning*float64(len(l.ready))/float64(len(l.all))+1e-9, 100))
+		health[i] = int(min(100*g.set.overprovisioning*l.warm*float64(len(l.well))/float64(len(l.all))+1e-9, 100))
+		if len(l.well) > 0 {
+			health[i] = max(health[i], 1)
+		}
 		total += health[i]
 	}
 	enough, given := total >= 100, 0
@@ -73,7 +119,7 @@ func (g *core) spill(t *table) {
 		}
 		given = min(given+part, 100)
 		l.until = given
-		l.use = newPool(l.ready, g.watches(l.ready))
+		l.use = newPool(l.well, g.watches(l.well))
 		if gets := part > 0 || total == 0 && i == 0; !enough && gets && g.panics(l) {
 			l.use = newPool(l.all, g.watches(l.all))
 			t.panics = true
@@ -86,7 +132,7 @@ func (g *core) spill(t *table) {
 		t.levels[max(slices.IndexFunc(t.levels, func(l level) bool { return l.until == given }), 0)].until = 100
 	}
 	for i := range t.levels {
-		if l := &t.levels[i]; len(l.use.targets) > 0 && l.until == 100 && (i == 0 || t.levels[i-1].until == 0) {
+		if l := &t.levels[i]; len(l.use.targets) > 0 && l.until == 100 && t.before(i) == 0 {
 			t.only = l
 		}
 		if t.levels[i].until == 100 {

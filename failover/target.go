@@ -50,10 +50,11 @@ type state struct {
 	failures  atomic.Int32   // in a row
 	condition atomic.Uint32  // a State
 	since     atomic.Int64   // when that began
+	paused    atomic.Int64   // until when it is passed over: it would be ejected, but no more may be; 0: it is not
 	rampFrom  atomic.Int64   // when its slow start began; 0: there is none under way
 	trial     trial          // a call finds out whether it is well again
 	good      stripe.Counter // successes and their time, since the last judgement: see packed
-	excess    atomic.Int64   // of those times, what was above core.longest
+	excess    atomic.Int64   // of those times, what was above core.heeded
 	bad       atomic.Uint64  // failures since then
 	lastTry   atomic.Int64   // as a last resort
 	rhythm    rhythm         // of its successes, for Suspicion

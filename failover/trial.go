@@ -27,3 +27,27 @@ func (t *trial) over(began time.Duration) {
 		t.from.CompareAndSwap(from, 0)
 	}
 }
+
+// tryOut returns a target that this call is to find out about; nil: there is none. A patient call is one that had better not:
+// it cannot be repeated, or has a target of its own. It does only when no other has for a while, as else there may be
+// none that does. Of many targets one is tried after the other, all of them in as long as an ejection lasts.
+func (g *core) tryOut(t *table, patient bool, now int64) *target {
+	if many := len(t.trials); many > fewTrials {
+		next := g.nextTrial.Load()
+		if now < next || !g.nextTrial.CompareAndSwap(next, now+int64(g.set.ejectFor)/int64(many)) {
+			return nil
+		}
+	}
+	for _, x := range t.trials {
+		if patient && now-x.since.Load() < int64(g.set.ejectFor) {
+			continue
+		}
+		if x.trial.take(now, max(g.set.maxEjectFor, longestTrial)) {
+			return x
+		}
+	}
+	return nil
+}
+
+// fewTrials are so many that calls may begin with all of them in a row.
+const fewTrials = 8

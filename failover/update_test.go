@@ -123,7 +123,13 @@ func TestUpdateKeepsState(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		time.Sleep(5 * time.Second)
-		if v, err := whichOf(t.Context(), g); v != 7 || err != nil {
+		if v, err := whichOf(t.Context(), g); v != 8 || err != nil {
+			t.Errorf("%d, %v: want no trial of a level that gets no calls", v, err)
+		}
+		if err := g.Update([]failover.Target[int]{{Name: "t0", Value: 9}, {Name: "new", Value: 8}}); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := whichOf(t.Context(), g); v != 9 || err != nil {
 			t.Errorf("%d, %v: want a trial of the new value", v, err)
 		}
 	})

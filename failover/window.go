@@ -6,7 +6,7 @@ import "time"
 type tally struct {
 	good, bad uint64
 	took      time.Duration // the good ones, together
-	timed     uint64        // good ones of whose time no more was heeded than core.longest
+	timed     uint64        // good ones of whose time no more was heeded than core.heeded
 	heeded    time.Duration // that, together
 }
 
@@ -85,7 +85,7 @@ func (s *state) latest() tally {
 	return t
 }
 
-// turnLocked begins another spell. limited says that core.longest was set in this one.
+// turnLocked begins another spell. limited says that core.heeded was set in this one.
 func (s *state) turnLocked(limited bool) {
 	t := unpacked(s.good.Take())
 	if limited {
