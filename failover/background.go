@@ -16,15 +16,15 @@ type background struct {
 	stop   context.CancelFunc
 }
 
-// close ends the work in the background.
+// close ends the work in the background. Calls see to what probes did from the start: one that hangs may hold it up.
 func (g *core) close() {
-	g.background.close()
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	if !g.closed {
 		g.closed = true
 		g.rebuildLocked(g.table.Load().all, g.now())
 	}
+	g.mu.Unlock()
+	g.background.close()
 }
 
 // do starts a goroutine, and reports false if it did not, as the group is closed.
@@ -61,7 +61,7 @@ func (b *background) probe(g *core, ts []*target) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		kept[t.state] = cancel
-		b.all.Go(func() { g.watch(ctx, t.state) })
+		b.all.Go(func() { g.watch(ctx, t.state, jittered(g.set.probeInterval/10)) }) // soon, but not all of them at once
 	}
 	for _, cancel := range b.cancel {
 		cancel()

@@ -62,7 +62,7 @@ func SRV(r Resolver, service, proto, name, scheme string) func(context.Context) 
 	r = orDefault(r)
 	return func(ctx context.Context) ([]Target[*url.URL], error) {
 		_, found, err := r.LookupSRV(ctx, service, proto, name)
-		if err != nil {
+		if err != nil && len(found) == 0 { // with an error it may have those records whose names are valid
 			return nil, err
 		}
 		records := slices.Clone(found)

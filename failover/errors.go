@@ -122,8 +122,12 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// Refused reports whether no target did any work: each refused.
+// Refused reports whether no target did any work: each refused. That the targets could not be looked up is no refusal,
+// unless Resolve says that it is one: another call looks again.
 func (e *Error) Refused() bool {
+	if len(e.Tried) == 0 {
+		return failure.Refused(e.Reason)
+	}
 	for _, t := range e.Tried {
 		if !failure.Refused(t.Err) {
 			return false
@@ -140,15 +144,20 @@ func (e *Error) NotSent() bool {
 			return false
 		}
 	}
-	return len(e.Tried) > 0 || httpx.NotSent(e.Reason)
+	return true // if there was no target to try, too
 }
 
 // RetryAfter is when the first of the targets may be ready, if each has said when: one is enough. That none was left to try
 // is no reason to wait: the next call may begin with any.
 func (e *Error) RetryAfter() time.Duration {
+	return soonest(e.Tried, func(t TargetError) error { return t.Err })
+}
+
+// soonest is the shortest of the times that errors ask for; zero if one asks for none.
+func soonest[E any](all []E, errOf func(E) error) time.Duration {
 	shortest := time.Duration(-1)
-	for _, t := range e.Tried {
-		after, asked := failure.RetryAfter(t.Err)
+	for _, e := range all {
+		after, asked := failure.RetryAfter(errOf(e))
 		if !asked {
 			return 0
 		}
@@ -164,8 +173,10 @@ func (e *Error) ErrorType() string { return telemetry.ErrorType(e.foremost()) }
 
 // Timeout reports whether the caller's deadline passed, or else the last failure was a timeout. net/url asks for it by a plain
 // type assertion.
-func (e *Error) Timeout() bool {
-	t, ok := failure.Find[interface{ Timeout() bool }](e.foremost())
+func (e *Error) Timeout() bool { return isTimeout(e.foremost()) }
+
+func isTimeout(err error) bool {
+	t, ok := failure.Find[interface{ Timeout() bool }](err)
 	return ok && t.Timeout()
 }
 

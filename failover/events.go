@@ -24,10 +24,10 @@ type events struct{ inorder.Queue[Event] }
 
 func (e *events) deliver(g *core) {
 	e.Deliver(&g.mu, func(next Event) {
-		g.log(next)
 		if g.set.onChange != nil {
-			g.set.onChange(next)
+			defer g.set.onChange(next) // it hears of it even if the log's handler panics
 		}
+		g.log(next)
 	})
 }
 
@@ -46,4 +46,10 @@ func (g *core) log(e Event) {
 		}
 		g.scope.Log(ctx, level, "target "+e.To.String(), attrs...)
 	}
+}
+
+// logAside writes to the log where no caller is whom a panic of its handler could reach: it would end the process.
+func (g *core) logAside(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	g.scope.Log(ctx, level, message, attrs...)
 }

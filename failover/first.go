@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-go/holdfast/internal/cause"
+	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
 // First calls one function after the other until one succeeds: a plain fallback, to a cached value, a default, another
@@ -55,3 +58,34 @@ func (e *FirstError) Error() string { return "failover: " + errors.Join(e.Errs..
 
 // Unwrap returns the Errs.
 func (e *FirstError) Unwrap() []error { return e.Errs }
+
+// Refused reports whether none did any work: each refused. One that worked, and failed, is a failure.
+func (e *FirstError) Refused() bool {
+	for _, err := range e.Errs {
+		if !failure.Refused(err) {
+			return false
+		}
+	}
+	return len(e.Errs) > 0
+}
+
+// RetryAfter is when the first of them may be ready, if each has said when: one is enough.
+func (e *FirstError) RetryAfter() time.Duration {
+	return soonest(e.Errs, func(err error) error { return err })
+}
+
+// ErrorType is the word for telemetry: that of the last.
+func (e *FirstError) ErrorType() string { return telemetry.ErrorType(e.last()) }
+
+// Timeout reports whether the last was a timeout.
+func (e *FirstError) Timeout() bool { return isTimeout(e.last()) }
+
+// Temporary is what package net used to ask for; a timeout was temporary there.
+func (e *FirstError) Temporary() bool { return e.Timeout() }
+
+func (e *FirstError) last() error {
+	if len(e.Errs) == 0 {
+		return nil
+	}
+	return e.Errs[len(e.Errs)-1]
+}

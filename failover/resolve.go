@@ -114,7 +114,7 @@ func (g *core) refresh(now time.Duration) {
 				err = fmt.Errorf("resolve panicked: %v", r)
 			}
 			if err != nil && !errors.Is(err, context.Canceled) { // the targets stay what they are
-				g.scope.Log(ctx, slog.LevelWarn, "targets not resolved", slog.Any("error", err))
+				g.logAside(ctx, slog.LevelWarn, "targets not resolved", slog.Any("error", err))
 			}
 		}()
 		err = f.find(ctx)

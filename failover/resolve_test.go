@@ -90,7 +90,7 @@ func TestFirstLookupFails(t *testing.T) {
 			all.Go(func() {
 				_, err := whichOf(t.Context(), g)
 				var refused interface{ Refused() bool }
-				if !errors.Is(err, errDNS) || !errors.As(err, &refused) || !refused.Refused() {
+				if !errors.Is(err, errDNS) || !errors.As(err, &refused) || refused.Refused() {
 					t.Error(err)
 				}
 			})
@@ -338,7 +338,7 @@ func TestSRV(t *testing.T) {
 	if n.asked[0] != "_users._tcp.example.com" {
 		t.Error(n.asked)
 	}
-	n.err = errDown
+	n.records, n.err = nil, errDown
 	if _, err := failover.SRV(n, "users", "tcp", "example.com", "https")(t.Context()); !errors.Is(err, errDown) {
 		t.Error(err)
 	}
