@@ -93,7 +93,7 @@ func (g *core) inOrder(p *pool, now int64) *target {
 func (g *core) inTurn(p *pool, now int64) *target {
 	n := uint64(len(p.targets))
 	for range 4 * n {
-		turn := g.turn.Add(1) - 1
+		turn := g.turn.Ticket()
 		i, round := turn%n, turn/n
 		t := p.targets[i]
 		if p.strides != nil {
@@ -140,12 +140,12 @@ func (g *core) two(p *pool, now int64) (a, b *target) {
 }
 
 // busy is how many calls are under way, for its weight.
-func (t *target) busy() float64 { return float64(t.inFlight.Load()) / t.weight }
+func (t *target) busy() float64 { return float64(t.inFlight.load()) / t.weight }
 
 // price is what a call is likely to cost. Of a target that has not answered yet it is nothing, for one call, and more than
 // of any other after that: it is tried, but not with all there is.
 func (t *target) price(now int64) float64 {
-	underWay := float64(t.inFlight.Load())
+	underWay := float64(t.inFlight.load())
 	c := t.cost.at(now)
 	if c == 0 && underWay > 0 {
 		return (unknownCost + underWay) / t.weight

@@ -133,7 +133,7 @@ func (c *call) unresolved(err error) error {
 // start begins an attempt.
 func (c *call) start(t *target, now time.Duration) {
 	c.t, c.number, c.running, c.began = t, c.number+1, true, now
-	if n := t.inFlight.Add(1); c.g.set.suspicion > 0 && n <= t.open.Load()+1 {
+	if n := t.inFlight.add(1); c.g.set.suspicion > 0 && n <= t.open.Load()+1 {
 		t.rhythm.busy(int64(c.began))
 	}
 }

@@ -24,9 +24,9 @@ type core struct {
 
 	nextTrial atomic.Int64 // when there may be one, where many targets wait for theirs
 
-	_      [64]byte      // what is above is read by each call, and what is below written: not in one cache line
-	turn   atomic.Uint64 // of RoundRobin
-	_      [56]byte
+	_      [64]byte       // what is above is read by each call, and what is below written: not in one cache line
+	turn   stripe.Counter // of RoundRobin
+	_      [48]byte
 	counts counts
 	spare  spare
 
@@ -143,6 +143,7 @@ func (g *core) replace(ts []candidate) {
 		s := g.states[t.name]
 		if s == nil {
 			s = new(state)
+			s.inFlight.apart = !g.set.compares()
 			s.since.Store(int64(now))
 		}
 		states[t.name], all[i] = s, t.make(s)

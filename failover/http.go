@@ -246,11 +246,11 @@ func (x *exchange) handOut(resp *http.Response) {
 		}
 		return
 	}
-	t.inFlight.Add(1)
+	t.inFlight.add(1)
 	t.open.Add(1)
 	httpx.OnClose(resp, func() {
 		t.open.Add(-1)
-		t.inFlight.Add(-1)
+		t.inFlight.add(-1)
 		if limited != nil {
 			limited.Cancel()
 		}

@@ -7,7 +7,7 @@ import "time"
 // wentOn: it went well.
 func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 	now := g.now()
-	t.inFlight.Add(-1)
+	t.inFlight.add(-1)
 	if trial {
 		defer t.trial.over(began) // OnChange may panic
 	}
@@ -54,7 +54,7 @@ func (g *core) tooLate(t *target, came tally) {
 // wentWrong: it failed.
 func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool) {
 	now := g.now()
-	t.inFlight.Add(-1)
+	t.inFlight.add(-1)
 	t.failedWith(word)
 	if trial {
 		defer t.trial.over(began)
@@ -72,7 +72,7 @@ func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool
 
 // turnedAway: it was refused, which is no failure, but makes the target no more attractive either.
 func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
-	t.inFlight.Add(-1)
+	t.inFlight.add(-1)
 	if g.set.balance == PeakEWMA {
 		now := g.now()
 		t.cost.penalise(int64(now), now-began)
@@ -93,7 +93,7 @@ func (g *core) tooShort(took time.Duration) bool {
 
 // saysNothing: the caller cancelled, or it was not about the target.
 func (g *core) saysNothing(t *target, began time.Duration, trial bool) {
-	t.inFlight.Add(-1)
+	t.inFlight.add(-1)
 	if trial {
 		t.trial.over(began)
 	}

@@ -97,7 +97,7 @@ func (g *core) targetLocked(t *target, now time.Duration) TargetSnapshot {
 	s := TargetSnapshot{
 		Name: t.name, Priority: t.priority, Weight: t.weight, State: t.is(),
 		Since: g.start.Add(time.Duration(t.since.Load())), Why: t.why, Ejections: t.ejections,
-		InFlight: int(t.inFlight.Load()),
+		InFlight: int(t.inFlight.load()),
 	}
 	if s.State == Ejected {
 		s.Until = g.start.Add(t.until)

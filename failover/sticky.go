@@ -32,7 +32,7 @@ const mostLoad = 1.25
 func (g *core) stuck(p *pool, key uint64, now int64) *target {
 	underWay, weights := 1.0, 0.0 // the call itself
 	for _, t := range p.targets {
-		underWay += float64(t.inFlight.Load())
+		underWay += float64(t.inFlight.load())
 		weights += t.weight
 	}
 	var best, fit *target
@@ -43,7 +43,7 @@ func (g *core) stuck(p *pool, key uint64, now int64) *target {
 			best, bestScore = t, score
 		}
 		room := math.Ceil(mostLoad * underWay * t.weight / weights)
-		if score > fitScore && float64(t.inFlight.Load()) < room && !g.coolFor(t, key, now) && !g.suspect(t, now) {
+		if score > fitScore && float64(t.inFlight.load()) < room && !g.coolFor(t, key, now) && !g.suspect(t, now) {
 			fit, fitScore = t, score
 		}
 	}

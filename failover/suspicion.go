@@ -39,7 +39,7 @@ func (r *rhythm) reset() {
 // suspect reports whether a target that has calls under way has been silent for too long. That does not last for ever, as one
 // of those calls may never end: after as long as an ejection it is heard anew.
 func (g *core) suspect(t *target, now int64) bool {
-	if g.set.suspicion == 0 || t.inFlight.Load() <= t.open.Load() || t.rhythm.n.Load() < rhythmEnough {
+	if g.set.suspicion == 0 || t.inFlight.load() <= t.open.Load() || t.rhythm.n.Load() < rhythmEnough {
 		return false
 	}
 	from := t.rhythm.from.Load()

@@ -44,7 +44,7 @@ func newTarget[T any](t Target[T], s *state) *target {
 
 // state is what is known of a target. The first part is written by calls, without a lock; the second under core.mu.
 type state struct {
-	inFlight  atomic.Int64
+	inFlight  flights
 	open      atomic.Int64   // of those, bodies that are being read: no attempts any more
 	cost      cost           // of a call, for PeakEWMA
 	failures  atomic.Int32   // in a row

@@ -33,6 +33,28 @@ func (c *Counter) Add() {
 	}
 }
 
+// Ticket adds one and returns what there was before, for those who take turns. Once goroutines have met each has a row of its
+// own most of the time, which begins somewhere else: the rows are in order, all together are not.
+func (c *Counter) Ticket() uint64 {
+	if cells := c.cells.Load(); cells != nil {
+		return cells.ticket()
+	}
+	n := c.base.Load()
+	if c.base.CompareAndSwap(n, n+1) {
+		return n
+	}
+	c.cells.CompareAndSwap(nil, new(cells))
+	return c.cells.Load().ticket()
+}
+
+func (c *cells) ticket() uint64 {
+	i := mine()
+	return c[i].n.Add(1) - 1 + i*rowsApart
+}
+
+// rowsApart is how far apart rows begin: no multiple of a small number, so that they do not take the same turns.
+const rowsApart = 104729
+
 // AddN adds n. A count and a sum can share a counter, each in bits of its own: then they are always taken together.
 func (c *Counter) AddN(n uint64) {
 	if cells := c.cells.Load(); cells != nil {

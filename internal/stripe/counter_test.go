@@ -85,3 +85,26 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	})
 }
+
+// Of one goroutine tickets follow one another; of several each row does, and no ticket is lost.
+func TestTicket(t *testing.T) {
+	var c stripe.Counter
+	for want := range uint64(100) {
+		if got := c.Ticket(); got != want {
+			t.Fatalf("%d, want %d", got, want)
+		}
+	}
+	const goroutines, each = 50, 1000
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for range each {
+				c.Ticket()
+			}
+		})
+	}
+	all.Wait()
+	if n := c.Load(); n != 100+goroutines*each {
+		t.Errorf("%d tickets, want %d", n, 100+goroutines*each)
+	}
+}
