@@ -2,6 +2,9 @@ package failover
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,8 +23,12 @@ import (
 // the target refused it, or the connection was never made. Upgrades and CONNECT are sent once.
 //
 // What comes back: the first good response; else the last response, with a nil error and its body unread; an error only if
-// the last attempt had no response. A response that is dropped is drained within a bound and closed. Its Request is the
-// caller's, which is not modified.
+// the last attempt had no response: an [*Error], or that attempt's own where another target would not have mended it (the
+// request is malformed). A response that is dropped is drained within a bound and closed. Its Request is the caller's, which
+// is not modified.
+//
+// A redirect comes back as the target wrote it: a Location under the target's base path has that path, and a client that
+// follows it through this Transport gets the base path twice. Give targets that redirect no base path.
 //
 // The result of an attempt is known when its header is there; until its body is closed it counts as under way, for the
 // Balance, and Config.AttemptTimeout runs on.
@@ -41,6 +48,10 @@ type transport struct {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.group == nil {
 		return t.Below.RoundTrip(req)
+	}
+	if req.URL == nil {
+		httpx.CloseBody(req)
+		return nil, fmt.Errorf("%s: %w", t.group.name(), errNilURL)
 	}
 	x := exchange{req: req, next: t.Below}
 	defer func() {
@@ -103,9 +114,11 @@ type exchange struct {
 	body   *httpx.Body // of the attempt, if it is watched
 }
 
-// caused reports whether an error is the caller's own doing: the body could not be read, or not be made anew. No target
-// would mend that.
-func (x *exchange) caused(err error) bool { return x != nil && (x.unsent || x.body.Caused(err)) }
+// caused reports whether an error is the caller's own doing: the body could not be read, or not be made anew, or the request
+// is malformed. No target would mend that.
+func (x *exchange) caused(err error) bool {
+	return x != nil && (x.unsent || x.body.Caused(err) || httpx.Malformed(err, x.g.set.keepHost))
+}
 
 // canceled says why the request's Cancel is closed; nil: it is not.
 func (x *exchange) canceled() error {
@@ -139,6 +152,10 @@ func (x *exchange) repeatable(err error) bool {
 
 // send makes one attempt. A response that may be a failure comes with a StatusError to judge.
 func (x *exchange) send(ctx context.Context, to *url.URL) (*http.Response, error) {
+	if to == nil {
+		x.closeUnsent()
+		return nil, noURLError{}
+	}
 	req, err := x.request(ctx, to)
 	if err != nil {
 		x.unsent = true
@@ -167,11 +184,27 @@ func (x *exchange) request(ctx context.Context, to *url.URL) (*http.Request, err
 			return nil, err
 		}
 	}
-	if to != nil { // nil is the zero value of a target: nothing to rewrite
-		x.redirect(req, to)
-	}
+	x.redirect(req, to)
 	return req, nil
 }
+
+// closeUnsent is for a first attempt that sends nothing: the next one has a body of its own.
+func (x *exchange) closeUnsent() {
+	if !x.sent {
+		x.sent = true
+		httpx.CloseBody(x.req)
+	}
+}
+
+var errNilURL = errors.New("http: nil Request.URL") // in net/http's words, by which the policies above know it
+
+// noURLError is what comes of a target without a URL.
+type noURLError struct{}
+
+func (noURLError) Error() string { return "the target's URL is nil" }
+
+// NotSent reports true: any request may go to another target.
+func (noURLError) NotSent() bool { return true }
 
 // redirect makes an attempt's request one to a target.
 func (x *exchange) redirect(req *http.Request, to *url.URL) {
@@ -228,10 +261,16 @@ func rewritten(req *http.Request, to *url.URL) *url.URL {
 	return &at
 }
 
-// noResponse is the error to return. A single attempt's is net/http's own, as its callers compare it.
+// noResponse is the error to return. What net/http and its Client look for in a single attempt's error, without unwrapping
+// it, is left bare.
 func (x *exchange) noResponse(err error) error {
-	if failed, ok := err.(*Error); ok && len(failed.Tried) == 1 && x.ended() == nil {
-		return failed.Tried[0].Err
+	failed, ok := err.(*Error)
+	if !ok || len(failed.Tried) != 1 || x.ended() != nil {
+		return err
+	}
+	own := failed.Tried[0].Err
+	if _, plain := own.(tls.RecordHeaderError); plain || own == http.ErrSkipAltProtocol {
+		return own
 	}
 	return err
 }

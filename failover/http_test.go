@@ -306,16 +306,26 @@ func TestNoResponse(t *testing.T) {
 	}
 }
 
-// What came of a single attempt is net/http's own.
+// An error names a single target, too, and why there was no other. It is net/http's own where no other would have mended it,
+// and where net/http or its Client look for one bare.
 func TestOneTargetsOwnError(t *testing.T) {
 	own := errors.New("own")
 	base := roundTripper(func(*http.Request) (*http.Response, error) { return nil, own })
-	g := group(t, failover.Config[*url.URL]{}, "http://a")
-	if _, err := failover.Transport(g, base).RoundTrip(request(t, http.MethodGet, "http://users/", nil)); err != own {
-		t.Error(err)
+	for method, row := range map[string]struct {
+		urls []string
+		why  error
+	}{
+		http.MethodGet:  {[]string{"http://a"}, failover.ErrNoTarget},
+		http.MethodPost: {[]string{"http://a", "http://b"}, failover.ErrNotRepeatable},
+	} {
+		g := group(t, failover.Config[*url.URL]{}, row.urls...)
+		_, err := failover.Transport(g, base).RoundTrip(request(t, method, "http://users/", nil))
+		if !errors.Is(err, own) || !errors.Is(err, row.why) || !strings.Contains(err.Error(), "t0: own") {
+			t.Error(err)
+		}
 	}
-	g = group(t, failover.Config[*url.URL]{}, "http://a", "http://b")
-	if _, err := failover.Transport(g, base).RoundTrip(request(t, http.MethodPost, "http://users/", nil)); err != own {
+	g := group(t, failover.Config[*url.URL]{FailoverIf: func(error) bool { return false }}, "http://a", "http://b")
+	if _, err := failover.Transport(g, base).RoundTrip(request(t, http.MethodGet, "http://users/", nil)); err != own {
 		t.Error(err)
 	}
 	alt := roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrSkipAltProtocol })
@@ -337,19 +347,16 @@ func TestOneTargetsOwnError(t *testing.T) {
 	}
 }
 
-// A nil group, a nil transport and the zero URL let requests pass.
+// A nil group and a nil transport let requests pass.
 func TestTransportPasses(t *testing.T) {
 	b := newBackend(t, false, says(200, "yes"))
-	none := failover.MustNew(failover.Config[*url.URL]{Targets: []failover.Target[*url.URL]{{Name: "as it is"}}})
-	for _, g := range []*failover.Group[*url.URL]{nil, none} {
-		rt := failover.Transport(g, nil)
-		resp, err := rt.RoundTrip(request(t, http.MethodGet, b.URL, nil))
-		if got := text(t, resp, err); got != "200 yes" {
-			t.Error(got)
-		}
-		if rt.(interface{ Unwrap() http.RoundTripper }).Unwrap() == nil || !rt.(interface{ Faithful() bool }).Faithful() {
-			t.Error("it hides what is underneath")
-		}
+	rt := failover.Transport(nil, nil)
+	resp, err := rt.RoundTrip(request(t, http.MethodGet, b.URL, nil))
+	if got := text(t, resp, err); got != "200 yes" {
+		t.Error(got)
+	}
+	if rt.(interface{ Unwrap() http.RoundTripper }).Unwrap() == nil || !rt.(interface{ Faithful() bool }).Faithful() {
+		t.Error("it hides what is underneath")
 	}
 	http.DefaultClient.CloseIdleConnections()
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -219,5 +221,75 @@ func TestSRVInPart(t *testing.T) {
 	ts, err := failover.SRV(n, "users", "tcp", "example.com", "https")(t.Context())
 	if err != nil || len(ts) != 1 || ts[0].Name != "a.example:443" {
 		t.Error(ts, err)
+	}
+}
+
+// A request that net/http refuses for what it is went to each target, and counted against it.
+func TestMalformedIsTheCallersFault(t *testing.T) {
+	for name, spoil := range map[string]func(*http.Request){
+		"header":  func(r *http.Request) { r.Header["X-Name"] = []string{"a\nb"} },
+		"method":  func(r *http.Request) { r.Method = "GET IT" },
+		"no head": func(r *http.Request) { r.Header = nil },
+		"Host":    func(r *http.Request) { r.Host = "a\nb" },
+		"no URL":  func(r *http.Request) { r.URL = nil },
+	} {
+		for _, http2 := range []bool{false, true} {
+			b := newBackend(t, http2, says(200, "ok"))
+			g := group(t, failover.Config[*url.URL]{KeepHost: true}, b.URL, b.URL)
+			rt := failover.Transport(g, b.Client().Transport)
+			get := func() *http.Request {
+				return request(t, http.MethodGet, b.URL[:strings.Index(b.URL, ":")]+"://users/", nil)
+			}
+			if resp, err := rt.RoundTrip(get()); text(t, resp, err) != "200 ok" { // there is a connection now
+				t.Fatal(err)
+			}
+			r := get()
+			spoil(r)
+			resp, err := rt.RoundTrip(r)
+			if got := text(t, resp, err); err == nil && (http2 && name == "method" || !http2 && name == "Host") {
+				continue // net/http lets that pass, or mends it
+			} else if err == nil || b.requests.Load() != 1 {
+				t.Errorf("%s: %s", name, got)
+			}
+			s := g.Snapshot()
+			settled(t, s)
+			for _, target := range s.Targets {
+				if target.Failures != 0 || s.Failovers != 0 {
+					t.Errorf("%s: %v counts against %+v; failovers: %d", name, err, target, s.Failovers)
+				}
+			}
+		}
+	}
+}
+
+// What is wrong with the target's own URL counts against it, and another does better.
+func TestBadURLIsTheTargetsFault(t *testing.T) {
+	for _, bad := range []string{"ftp://users", "http:///users"} {
+		b := newBackend(t, false, says(200, "ok"))
+		g := group(t, failover.Config[*url.URL]{}, bad, b.URL)
+		resp, err := failover.Transport(g, &http.Transport{}).RoundTrip(request(t, http.MethodGet, "http://users/", nil))
+		if got := text(t, resp, err); got != "200 ok" || g.Snapshot().Targets[0].Failures != 1 {
+			t.Errorf("%s: %s, %+v", bad, got, g.Snapshot().Targets[0])
+		}
+	}
+}
+
+// A target without a URL got the request for the host that stands for the group.
+func TestTargetWithoutURL(t *testing.T) {
+	b := newBackend(t, false, echoes)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		g := failover.MustNew(failover.Config[*url.URL]{Name: "users", Targets: append([]failover.Target[*url.URL]{{Name: "nowhere"}}, at(t, b.URL)...)})
+		var a accounts
+		resp, err := failover.Transport(g, b.Client().Transport).RoundTrip(a.request(t, method, "http://users/", "body", true))
+		if got := text(t, resp, err); got != "200 body" || a.left() != 0 || g.Snapshot().Targets[0].Failures != 1 {
+			t.Errorf("%s: %s, %d bodies are open, %+v", method, got, a.left(), g.Snapshot().Targets[0])
+		}
+		if err := g.Update([]failover.Target[*url.URL]{{Name: "nowhere"}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = failover.Transport(g, nil).RoundTrip(a.request(t, method, "http://users/", "body", false))
+		if err == nil || !strings.Contains(err.Error(), "failover users: nowhere: the target's URL is nil") || a.left() != 0 {
+			t.Errorf("%s: %v, %d bodies are open", method, err, a.left())
+		}
 	}
 }

@@ -82,36 +82,61 @@ func Permanent(err error) bool {
 			return Permanent(inner)
 		}
 	}
-	return err == http.ErrSkipAltProtocol || err == http.ErrSchemeMismatch || err == http.ErrUseLastResponse || badRequest(err)
+	return err == http.ErrSkipAltProtocol || err == http.ErrSchemeMismatch || err == http.ErrUseLastResponse ||
+		begins(err, malformedTexts) || begins(err, hostTexts) || begins(err, placeTexts)
+}
+
+// Malformed reports whether net/http has refused the request for what it is, and would wherever it were to go: no server
+// is to blame, and none would mend it. ownHost says that its Host is its own, too, and not that of the server.
+func Malformed(err error, ownHost bool) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), func(inner error) bool { return Malformed(inner, ownHost) })
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return Malformed(inner, ownHost)
+		}
+	}
+	return begins(err, malformedTexts) || ownHost && begins(err, hostTexts)
 }
 
 // The texts by which net/http, which has no types for them, refuses a request
 // before anything is sent, HTTP/2 in the last lines. All of them are about the
 // request itself, which would be the same again.
-var badRequestTexts = []string{
-	"unsupported protocol scheme",
+var malformedTexts = []string{
 	"http: nil Request.URL",
 	"http: nil Request.Header",
-	"http: no Host in request URL",
-	"http: Request.Write on Request with no Host or URL set",
 	"http: Request.RequestURI can't be set in client requests",
-	"http: invalid Host header",
 	"http: ContentLength=",
 	"net/http: invalid header ",
 	"net/http: invalid trailer ",
 	"net/http: invalid method ",
 	"net/http: can't write control character in Request.URL",
 	"Request.URL is nil",
-	"invalid Host header",
 	"invalid HTTP header ",
 	"invalid HTTP trailer ",
 	"invalid request :path ",
+}
+
+// These are about its Host.
+var hostTexts = []string{
+	"http: invalid Host header",
+	"invalid Host header",
+}
+
+// These are about where it is to go.
+var placeTexts = []string{
+	"unsupported protocol scheme",
+	"http: no Host in request URL",
+	"http: Request.Write on Request with no Host or URL set",
 	"Proxy Authentication Required", // 407 to a CONNECT has no other form
 }
 
-// badRequest looks at an innermost error: a text quoted further out may be about
+// begins looks at an innermost error: a text quoted further out may be about
 // something else.
-func badRequest(err error) bool {
+func begins(err error, texts []string) bool {
 	text := err.Error()
-	return slices.ContainsFunc(badRequestTexts, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+	return slices.ContainsFunc(texts, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 }

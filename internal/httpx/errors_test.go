@@ -82,6 +82,30 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestMalformed tells what is wrong with the request from what is wrong with where it goes.
+func TestMalformed(t *testing.T) {
+	for text, want := range map[string][2]bool{ // with the Host of the server, and its own
+		"net/http: invalid header field value for \"X\"": {true, true},
+		"http: nil Request.URL":                          {true, true},
+		"http: invalid Host header":                      {false, true},
+		"invalid Host header":                            {false, true},
+		"unsupported protocol scheme \"ftp\"":            {false, false},
+		"http: no Host in request URL":                   {false, false},
+		"Proxy Authentication Required":                  {false, false},
+		"reset":                                          {false, false},
+	} {
+		err := errors.New(text)
+		for _, err := range []error{err, fmt.Errorf("x: %w", err), errors.Join(io.EOF, err)} {
+			if got := [2]bool{httpx.Malformed(err, false), httpx.Malformed(err, true)}; got != want {
+				t.Errorf("%v: %v, want %v", err, got, want)
+			}
+		}
+	}
+	if httpx.Malformed(nil, true) || httpx.Malformed(fmt.Errorf("http: nil Request.URL: %w", io.EOF), true) {
+		t.Error("a text further out is not looked at")
+	}
+}
+
 type timeout struct{}
 
 func (timeout) Error() string { return "i/o timeout" }
