@@ -55,7 +55,7 @@ type Config[T any] struct {
 	// ConsecutiveFailures in a row eject a target. Default 5; negative: not heeded.
 	ConsecutiveFailures int
 
-	// Window is how far back the two below look. Default 10 s.
+	// Window is how far back the two below look. At most 10 min. Default 10 s.
 	Window time.Duration
 
 	// MinCalls in the Window are needed to judge a target by them. Default 20.
@@ -172,7 +172,7 @@ func (c *Config[T]) checkChoice(f *conf.Faults) {
 }
 
 func (c *Config[T]) checkHealth(f *conf.Faults) {
-	f.Want(c.Window == 0 || c.Window >= 4*time.Millisecond, "Window", c.Window, "at least 4ms (default 10s)")
+	f.Want(c.Window == 0 || c.Window >= 4*time.Millisecond && c.Window <= maxWindow, "Window", c.Window, "from 4ms to 10m (default 10s)")
 	f.Want(c.MinCalls >= 0, "MinCalls", c.MinCalls, "at least 1 (default 20)")
 	f.Want(c.FailureMargin <= 1, "FailureMargin", c.FailureMargin, "a share such as 0.3, or below zero for none")
 	f.Want(c.SlowFactor <= 0 || finite(c.SlowFactor) && c.SlowFactor > 1, "SlowFactor", c.SlowFactor, "above 1 (default 3), or below zero for none")

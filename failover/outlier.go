@@ -96,10 +96,11 @@ func levelsOf(all []judged) iter.Seq[[]judged] {
 
 // limitLocked says what of the time of a call is heeded from now on: a few times what would be slow, in the slowest level.
 func (g *core) limitLocked(seen []judged) {
-	most := 0.0
+	most, busiest := 0.0, uint64(0)
 	for level := range levelsOf(seen) {
 		var usual []float64
 		for _, j := range level {
+			busiest = max(busiest, j.window.busiest())
 			switch {
 			case j.seen.timed >= g.set.minCalls:
 				usual = append(usual, j.seen.typical())
@@ -113,7 +114,7 @@ func (g *core) limitLocked(seen []judged) {
 		}
 	}
 	if most > 0 && g.set.slowFactor > 0 {
-		g.heeded.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(forever))) + 1)
+		g.heeded.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(mostHeeded(busiest)))) + 1)
 	}
 }
 

@@ -293,3 +293,25 @@ func TestTargetWithoutURL(t *testing.T) {
 		}
 	}
 }
+
+// Many long calls within one spell overflowed into their count.
+func TestLongCallsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 600
+		g := failover.MustNew(failover.Config[int]{Targets: targets(1), Window: 10 * time.Minute})
+		for spell := range uint64(3) { // what is heeded of a call is not known in the first
+			for range calls {
+				go func() {
+					_, _ = failover.Do(t.Context(), g, func(context.Context, int) (int, error) { time.Sleep(290 * time.Second); return 0, nil })
+				}()
+			}
+			time.Sleep(5 * time.Minute)
+			if s := g.Snapshot().Targets[0]; s.Successes != (spell+1)*calls {
+				t.Errorf("%d successes after %d calls", s.Successes, (spell+1)*calls)
+			}
+		}
+	})
+	if _, err := failover.New(failover.Config[int]{Targets: targets(1), Window: 10*time.Minute + 1}); err == nil {
+		t.Error("a Window that is too long for the counters")
+	}
+}

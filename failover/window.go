@@ -47,6 +47,14 @@ func (w *window) add(t tally) {
 	w.next = (w.next + 1) % spells
 }
 
+// busiest is how many successes a spell has had.
+func (w *window) busiest() (n uint64) {
+	for _, s := range w.spell {
+		n = max(n, s.good)
+	}
+	return n
+}
+
 func (w *window) sum() (t tally) {
 	for _, s := range w.spell {
 		t.add(s)
@@ -61,13 +69,26 @@ func (w *window) clear() {
 }
 
 // A success and its time share a counter, so that they are one atomic addition: the count in the upper 24 bits, the time
-// below in units of 64 ns. That is 16 million successes in a spell, and 19 hours of their time.
+// below in units of 64 ns. That is 16 million successes in a spell, and 19 hours of their time: maxWindow and mostHeeded keep
+// to that.
 const (
 	countBit  = 40
 	timeUnit  = 6
-	longest   = 1<<32 - 1 // of one, in units: 4.6 minutes
+	longest   = 1<<30 - 1 // of one, in units: 69 seconds
 	timeUnits = 1<<countBit - 1
+
+	// maxWindow has spells of 2.5 minutes: 100,000 successes a second on one target.
+	maxWindow = 10 * time.Minute
+
+	// leastHeeded is so little that not even 16 million successes add up to more than there is room for.
+	leastHeeded = 1 << (countBit - 24 + timeUnit) * time.Nanosecond
 )
+
+// mostHeeded is how much of the time of one call there is room for, if a spell has twice as many successes as the busiest.
+func mostHeeded(busiest uint64) time.Duration {
+	room := time.Duration(timeUnits/(2*max(busiest, 1))) << timeUnit
+	return max(min(room, longest<<timeUnit), leastHeeded)
+}
 
 func packed(took time.Duration) uint64 {
 	return 1<<countBit | uint64(min(max(took, 0)>>timeUnit, longest))
