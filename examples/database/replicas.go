@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,9 +44,9 @@ type library struct {
 	changes chan failover.Event
 }
 
-// newLibrary takes over the replicas, not the primary. After it, close is due.
+// newLibrary takes over the replicas, not the primary: they are closed by close, or at once if it fails.
 func newLibrary(replicas []source, primary source) (*library, error) {
-	l := &library{sources: append(replicas, primary), changes: make(chan failover.Event, 100)}
+	l := &library{sources: append(slices.Clone(replicas), primary), changes: make(chan failover.Event, 100)}
 	var targets []failover.Target[*sql.DB]
 	for _, s := range l.sources {
 		targets = append(targets, failover.Target[*sql.DB]{Name: s.name, Value: s.db})
@@ -61,14 +62,25 @@ func newLibrary(replicas []source, primary source) (*library, error) {
 		AttemptTimeout: 500 * time.Millisecond, // a replica that hangs leaves the reader time for another
 		FailoverIf:     movable,
 		CountIf:        countable,
-		OnChange:       func(e failover.Event) { l.changes <- e },
+		OnChange:       l.changed,
 
 		// So short that the program ends soon. The defaults, 5 s to 1 min and 10 s, are for servers that have to start.
 		EjectFor:    50 * time.Millisecond,
 		MaxEjectFor: 100 * time.Millisecond,
 		SlowStart:   100 * time.Millisecond,
 	})
-	return l, err
+	if err != nil {
+		return nil, errors.Join(err, closeAll(replicas))
+	}
+	return l, nil
+}
+
+// changed tells of a change. It runs in the midst of a reader's call: where nobody listens, it does not wait.
+func (l *library) changed(e failover.Event) {
+	select {
+	case l.changes <- e:
+	default:
+	}
 }
 
 // balance reads from whichever database is well. All of a reading belongs inside: rows that are read later are out of
@@ -103,8 +115,12 @@ func (l *library) asked() (n []int64) {
 }
 
 func (l *library) close() error {
-	errs := []error{l.group.Close()}
-	for _, s := range l.sources[:len(l.sources)-1] {
+	return errors.Join(l.group.Close(), closeAll(l.sources[:len(l.sources)-1]))
+}
+
+func closeAll(all []source) error {
+	var errs []error
+	for _, s := range all {
 		errs = append(errs, s.db.Close())
 	}
 	return errors.Join(errs...)
@@ -161,7 +177,7 @@ func replicated(ctx context.Context, out io.Writer, dir string, primary source) 
 	for _, name := range []string{"replica-1", "replica-2"} {
 		s, err := copyOf(ctx, primary.db, name, dir)
 		if err != nil {
-			return err
+			return errors.Join(err, closeAll(replicas))
 		}
 		replicas = append(replicas, s)
 	}

@@ -158,3 +158,31 @@ func TestAllDead(t *testing.T) {
 		t.Errorf("%v; want three that were tried", err)
 	}
 }
+
+// Readers do not wait for those who listen to changes, of which there may be none.
+func TestChangesAreNotWaitedFor(t *testing.T) {
+	l := &library{changes: make(chan failover.Event, 1)}
+	l.changed(failover.Event{Target: "heard"})
+	l.changed(failover.Event{Target: "not heard"})
+	if e := <-l.changes; e.Target != "heard" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Replicas that no library came of are closed.
+func TestNoLibrary(t *testing.T) {
+	b, f := testBank(t, nil)
+	s, err := copyOf(t.Context(), b.db, "replica", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = newLibrary([]source{s}, source{"replica", b.db, f}); err == nil { // the name is taken
+		t.Fatal("two of the same name")
+	}
+	if err := s.db.Ping(); err == nil {
+		t.Error("the replica is open")
+	}
+	if err := b.db.Ping(); err != nil {
+		t.Errorf("the primary: %v", err)
+	}
+}
