@@ -20,7 +20,7 @@ func Movable(err error) bool {
 		return false
 	}
 	if status, ok := failure.Find[*StatusError](err); ok {
-		return httpx.Retryable(status.StatusCode) && !status.NoRetry
+		return httpx.Retryable(status.StatusCode)
 	}
 	return true
 }
