@@ -72,11 +72,12 @@ type Config[T any] struct {
 
 	// Suspicion, if above zero, passes a target over while calls are under way there and none has succeeded for so long
 	// that, by the rhythm of its successes, the odds against that are 10 to the power of Suspicion. 8 is usual. (phi-accrual:
-	// Hayashibara et al. 2004; exponential, as Cassandra has it.)
+	// Hayashibara et al. 2004; exponential, as Cassandra has it.) After EjectFor it is heard anew, as a call may never end.
 	Suspicion float64
 
 	// MaxEjected is the share of the targets that may be ejected at a time for what calls came to, rounded up to whole
-	// targets: two of three. Probes are not bound by it. Default 0.5.
+	// targets: two of three. Probes are not bound by it. What has failed ConsecutiveFailures times, and may not be ejected
+	// for it, is passed over for EjectFor, as long as another is well. Default 0.5.
 	MaxEjected float64
 
 	// PanicBelow: while a smaller share of the targets is healthy, and other levels cannot take over, all are used again,
@@ -89,7 +90,8 @@ type Config[T any] struct {
 	EjectFor, MaxEjectFor time.Duration
 
 	// GoodProbes in a row bring a target back: probes if there is a Probe; else calls, one at a time, when the ejection is
-	// over. Default 3.
+	// over: those that may be repeated, have no key, and begin at that level; others only if there are none of these for
+	// EjectFor. Default 3.
 	GoodProbes int
 
 	// SlowStart is how long a target that is back takes to get its full share. Default 10 s; negative: none.
