@@ -215,6 +215,7 @@ func TestHedgeSpans(t *testing.T) {
 					_ = p.Run(ctx, test.fn)
 				}()
 				<-done
+				synctest.Wait() // an attempt that returned at the moment at which the caller went ends its span itself
 				wantLines(t, r.spans(), test.want...)
 				time.Sleep(2 * never) // all have returned
 				wantLines(t, r.spans(), test.want...)
