@@ -20,7 +20,7 @@ import (
 // At a load of 0.99 the mean time moves by 2.5 % with each 0.001 of the load, which chance alone moves as much in a run of this
 // length. So each run is held against the theory for the load that was drawn: the work that came, by what could be done.
 func TestExperimentE16(t *testing.T) {
-	n, horizon := experiment.Fewer(500, 100), experiment.Fewer(3000, 300)
+	n, horizon := experiment.Fewer(1500, 100), experiment.Fewer(1500, 300)
 	r := experiment.NewTable(
 		fmt.Sprintf("E16: %d queues, %d units of time; least and most of %d seeds", n, horizon, experiment.Seeds),
 		"load", "published", "with holdfast (LeastLoaded)", "by theory, for the load drawn", "one choice, by theory",

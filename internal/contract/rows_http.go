@@ -271,7 +271,7 @@ func httpNothingLeft(t *testing.T, c *Cell, srv *server) {
 	var n atomic.Int64
 	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusOK
-		if n.Add(1)%3 == 1 {
+		if n.Add(1)%10 == 1 { // few enough for a breaker below a hedge, whose lost attempts are no successes
 			status = http.StatusServiceUnavailable
 		}
 		answer(w, r, status, "some text")
