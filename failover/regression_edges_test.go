@@ -61,7 +61,7 @@ func TestLogHandlerPanicsAside(t *testing.T) {
 			Resolve:  func(context.Context) ([]failover.Target[int], error) { lookups++; return nil, errDown },
 			OnChange: func(failover.Event) { heard++ },
 		})
-		for range 3 {
+		for range 30 { // some of which find nothing to do but to look
 			func() { // a lookup begins with it; should it be the one that finds an ejection over, the panic is its own
 				defer func() { _ = recover() }()
 				_, _ = failover.Do(t.Context(), g, answer)
