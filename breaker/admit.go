@@ -10,8 +10,8 @@ import (
 // admit fills in t, or refuses the call.
 func (b *Breaker) admit(ctx context.Context, t *ticket) *OpenError {
 	g := b.gen.Load()
-	t.gen = g
-	if g.state == Closed && g.running == nil || g.state == Disabled {
+	t.gen, t.set = g, b.set.Load()
+	if g.state == Closed && g.running.Load() == nil || g.state == Disabled {
 		return nil
 	}
 	return b.admitSlowly(ctx, t)
@@ -25,15 +25,16 @@ func (b *Breaker) admitSlowly(ctx context.Context, t *ticket) *OpenError {
 		if g.state == ForcedOpen || g.state == Open && !g.opening.near.Load() {
 			return b.refuse(t)
 		}
-		now := b.set.now()
+		now := b.now()
 		t.start = now
 		switch {
 		case g.state == Closed:
-			if g.running == nil {
+			r := g.running.Load()
+			if r == nil {
 				return nil
 			}
-			if !b.tooSlow(ctx, t, now) {
-				t.running = g.running.started(now)
+			if !b.tooSlow(ctx, t, r, now) {
+				t.running, t.slot = r, r.started(now)
 				return nil
 			}
 		case g.state == Disabled:
@@ -70,15 +71,15 @@ func (b *Breaker) deliverFor(ctx context.Context, t *ticket) {
 	delivered = true
 	if t.probe != nil { // its time begins now: a slow callback is not a slow probe
 		b.mu.Lock()
-		t.probe.start = b.set.now()
+		t.probe.start = b.now()
 		b.mu.Unlock()
 	}
 }
 
 // tooSlow opens the breaker if enough calls are slow, those under way included.
-func (b *Breaker) tooSlow(ctx context.Context, t *ticket, now time.Duration) bool {
+func (b *Breaker) tooSlow(ctx context.Context, t *ticket, r *running, now time.Duration) bool {
 	g := t.gen
-	if !g.running.due(now) || !b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
+	if !r.due(now) || !b.set.Load().slow(g.window.counts(now), r.late(now)) {
 		return false
 	}
 	b.trip(g, now, errSlow, trace.SpanContextFromContext(ctx))
@@ -104,7 +105,7 @@ func (b *Breaker) tryProbe(t *ticket, g *generation, now time.Duration) (changed
 	if b.gen.Load() != g {
 		return true, false
 	}
-	if at, hung := g.hung(now, b.set.probeTimeout); hung {
+	if at, hung := g.hung(now, b.set.Load().probeTimeout); hung {
 		b.reopenLocked(now, at, errProbeTimeout, trace.SpanContext{})
 		return true, false
 	}

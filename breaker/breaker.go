@@ -13,7 +13,7 @@ import (
 // Breaker refuses calls to a dependency that keeps failing. It is safe for concurrent use. A nil Breaker passes
 // calls through.
 type Breaker struct {
-	set  *settings
+	set  atomic.Pointer[settings] // replaced by Reconfigure
 	name string
 
 	gen   atomic.Pointer[generation]
@@ -35,7 +35,7 @@ func New(c Config) (*Breaker, error) {
 		return nil, err
 	}
 	b := newBreaker(newSettings(c), c.Name)
-	telemetry.Attach(b.set.scope, (*source)(b))
+	telemetry.Attach(b.set.Load().scope, (*source)(b))
 	return b, nil
 }
 
@@ -49,20 +49,21 @@ func MustNew(c Config) *Breaker {
 }
 
 func newBreaker(s *settings, name string) *Breaker {
-	b := &Breaker{set: s, name: name}
+	b := &Breaker{name: name}
+	b.set.Store(s)
 	g := s.newGeneration(Closed, s.now(), seed{})
 	g.number = 1
 	b.gen.Store(g)
 	return b
 }
 
-// Config returns what the breaker goes by: the Config that it was made of, with the defaults in place of zeros, and without
+// Config returns what the breaker goes by: the Config of New or the last Reconfigure, with the defaults in place of zeros, and without
 // providers and Logger. That of a nil Breaker is the zero Config.
 func (b *Breaker) Config() Config {
 	if b == nil {
 		return Config{}
 	}
-	c := b.set.config()
+	c := b.set.Load().config()
 	c.Name = b.name
 	return c
 }

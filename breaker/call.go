@@ -35,7 +35,7 @@ func (c *call) begin(ctx context.Context, b *Breaker, nilFunc bool) error {
 	c.b, c.ctx = b, ctx
 	refusal := b.admit(ctx, &c.ticket)
 	c.open = refusal == nil
-	if b.set.scope.Active(ctx) {
+	if b.set.Load().scope.Active(ctx) {
 		c.observe(refusal)
 	}
 	if refusal != nil {
@@ -58,7 +58,7 @@ func (c *call) observe(refusal *OpenError) {
 		state = Shadow
 	}
 	caller := c.ctx
-	c.ctx, c.tel = c.b.set.scope.StartPolicy(caller, c.b.set.spans, opts...)
+	c.ctx, c.tel = c.b.set.Load().scope.StartPolicy(caller, c.ticket.set.spans, opts...)
 	if c.tel.Recording() {
 		c.tel.SetAttributes(telemetry.BreakerState(state.String()))
 	}
@@ -113,12 +113,12 @@ func (c *call) classify(err error) Outcome {
 	if c.neutral {
 		return Ignored
 	}
-	return c.b.judgement(err)
+	return c.ticket.judgement(err)
 }
 
 // judgement asks Classify. What is not an Outcome counts as a failure: it must not close anything.
-func (b *Breaker) judgement(err error) Outcome {
-	if o := b.set.classify(err); o <= Ignored {
+func (t *ticket) judgement(err error) Outcome {
+	if o := t.set.classify(err); o <= Ignored {
 		return o
 	}
 	return Failure
@@ -127,7 +127,9 @@ func (b *Breaker) judgement(err error) Outcome {
 // ticket is what a call holds while it runs.
 type ticket struct {
 	gen     *generation
+	set     *settings // as they were when it began
 	probe   *probe
 	start   time.Duration // only if slow calls count
-	running uint32        // likewise: its slot
+	running *running      // likewise: where it is counted
+	slot    uint32        // of that
 }

@@ -96,7 +96,8 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.ProbeTimeout == 0 || c.ProbeTimeout >= shortest, "ProbeTimeout", c.ProbeTimeout, "at least 1ms (default 30s)")
 }
 
-// settings are a checked Config with its defaults, as the breaker uses it. The breakers of a keyed set share one.
+// settings are a checked Config with its defaults, as the breaker uses it. They are immutable: Reconfigure puts others in
+// their place. The breakers of a keyed set share one.
 type settings struct {
 	consecutive             uint32 // 0: never
 	failureRatio, slowRatio float64
@@ -117,6 +118,23 @@ type settings struct {
 const never = 2
 
 func newSettings(c Config) *settings {
+	s := c.settings()
+	s.scope = telemetry.NewScope(telemetry.Options{
+		Type: "breaker", Name: c.Name,
+		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
+	})
+	s.start = time.Now()
+	return s
+}
+
+// successor is what takes the place of s: another Config in the same place, by the same clock.
+func (s *settings) successor(c Config) *settings {
+	next := c.settings()
+	next.scope, next.start = s.scope, s.start
+	return next
+}
+
+func (c Config) settings() *settings {
 	s := &settings{
 		consecutive:   uint32(conf.OrNone(c.ConsecutiveFailures, defaultConsecutive)),
 		failureRatio:  conf.Or(conf.OrNone(c.FailureRatio, defaultRatio), never),
@@ -131,11 +149,6 @@ func newSettings(c Config) *settings {
 		classify:      c.Classify,
 		onStateChange: c.OnStateChange,
 		spans:         !c.NoSpans,
-		scope: telemetry.NewScope(telemetry.Options{
-			Type: "breaker", Name: c.Name,
-			TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
-		}),
-		start: time.Now(),
 	}
 	s.bucket = s.window / buckets
 	if s.classify == nil {
@@ -177,6 +190,10 @@ func (s *settings) now() time.Duration { return time.Since(s.start) }
 
 // wall turns such a time into one for people.
 func (s *settings) wall(t time.Duration) time.Time { return s.start.Add(t) }
+
+func (b *Breaker) now() time.Duration { return b.set.Load().now() }
+
+func (b *Breaker) wall(t time.Duration) time.Time { return b.set.Load().wall(t) }
 
 func (c *Config) fields() conf.Fields {
 	return conf.Fields{

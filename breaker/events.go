@@ -15,8 +15,8 @@ type events struct{ inorder.Queue[Event] }
 func (e *events) deliver(ctx context.Context, b *Breaker) {
 	e.Deliver(&b.mu, func(next Event) {
 		b.log(ctx, next)
-		if b.set.onStateChange != nil {
-			b.set.onStateChange(next)
+		if b.set.Load().onStateChange != nil {
+			b.set.Load().onStateChange(next)
 		}
 	})
 }
@@ -24,7 +24,7 @@ func (e *events) deliver(ctx context.Context, b *Breaker) {
 func (b *Breaker) log(ctx context.Context, e Event) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("from", e.From.String())}
-	if e.Name != b.set.scope.Name() { // one of a keyed set: say which
+	if e.Name != b.set.Load().scope.Name() { // one of a keyed set: say which
 		attrs = append(attrs, slog.String("breaker", e.Name))
 	}
 	if e.To == Open || e.To == ForcedOpen {
@@ -36,5 +36,5 @@ func (b *Breaker) log(ctx context.Context, e Event) {
 	if e.To == Open {
 		attrs = append(attrs, slog.Time("until", e.Until), slog.Any("cause", e.Cause))
 	}
-	b.set.scope.Log(ctx, level, "breaker "+e.To.String(), attrs...)
+	b.set.Load().scope.Log(ctx, level, "breaker "+e.To.String(), attrs...)
 }

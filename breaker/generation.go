@@ -18,8 +18,8 @@ type generation struct {
 	shadow  bool  // refuses nothing, only counts
 	number  uint64
 	since   time.Duration
-	running *running // nil unless slow calls count
-	opening *opening // Open, HalfOpen, ForcedOpen
+	running atomic.Pointer[running] // nil unless slow calls count
+	opening *opening                // Open, HalfOpen, ForcedOpen
 	window  window
 	_       [generationSize - generationHead - unsafe.Sizeof(window{})]byte
 }
@@ -51,8 +51,8 @@ func (s *settings) newGeneration(state State, now time.Duration, seen seed) *gen
 	if state == Closed || state == Disabled {
 		g.window.begin(now, s.bucket, seen)
 	}
-	if state == Closed && s.slowAfter > 0 {
-		g.running = newRunning(s.slowAfter, now)
+	if state == Closed {
+		g.running.Store(runningFor(s, now))
 	}
 	return g
 }
@@ -88,7 +88,7 @@ func (g *generation) hung(now, timeout time.Duration) (at time.Duration, ok bool
 func (b *Breaker) refusal(state State, until time.Duration, why error, by trace.SpanContext) *OpenError {
 	e := &OpenError{Name: b.name, State: state, Cause: why, opener: by}
 	if state == Open {
-		e.Until = b.set.wall(until)
+		e.Until = b.wall(until)
 	}
 	return e
 }

@@ -107,7 +107,7 @@ func (c *call) heed(resp *http.Response) {
 	if status.After <= 0 {
 		return
 	}
-	after := min(status.After, c.b.set.maxOpenFor)
+	after := min(status.After, c.b.set.Load().maxOpenFor)
 	// Many calls under way are told the same, one a moment after the other: that is one opening.
 	c.b.openUntil(now.Add(after), after/8, status, trace.SpanContextFromContext(c.ctx))
 	c.b.events.deliver(c.ctx, c.b)

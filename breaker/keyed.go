@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -44,7 +45,7 @@ func (c *KeyedConfig) fields() conf.Fields {
 // Keyed has a breaker for each key: a host, a tenant, a shard. It is bounded in memory whatever keys come, and safe for
 // concurrent use. A nil Keyed has no breakers: all calls pass.
 type Keyed[K comparable] struct {
-	set      *settings
+	set      atomic.Pointer[settings]
 	name     string
 	breakers *keyed.Map[K, *Breaker]
 
@@ -62,14 +63,15 @@ func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	k := &Keyed[K]{set: newSettings(c.Config), name: c.Name, all: map[*Breaker]struct{}{}}
+	k := &Keyed[K]{name: c.Name, all: map[*Breaker]struct{}{}}
+	k.set.Store(newSettings(c.Config))
 	k.breakers = keyed.New(keyed.Config[K, *Breaker]{
 		MaxKeys:   conf.Or(c.MaxKeys, defaultMaxKeys),
 		IdleAfter: conf.Or(c.IdleAfter, defaultIdleAfter),
 		New:       k.made,
 		Evicted:   k.evicted,
 	})
-	telemetry.Attach(k.set.scope, (*keyedSource[K])(k))
+	telemetry.Attach(k.set.Load().scope, (*keyedSource[K])(k))
 	return k, nil
 }
 
@@ -117,9 +119,9 @@ func (k *Keyed[K]) nameOf(key K) string {
 }
 
 func (k *Keyed[K]) made(key K) *Breaker {
-	b := newBreaker(k.set, k.nameOf(key))
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	b := newBreaker(k.set.Load(), k.nameOf(key))
 	k.all[b] = struct{}{}
 	return b
 }

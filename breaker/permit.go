@@ -60,7 +60,7 @@ func (p Permit) Done(err error) {
 	}()
 	outcome := Success
 	if err != nil {
-		outcome = b.judgement(err)
+		outcome = t.judgement(err)
 	}
 	judged = true
 	b.settle(context.Background(), &t, outcome, err, trace.SpanContext{})

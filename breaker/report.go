@@ -44,7 +44,7 @@ func (r *report) addState(b *Breaker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if g := b.gen.Load(); g.state == Closed {
-		seen := b.seen(g, b.set.now())
+		seen := b.seen(g, b.now())
 		r.seen.calls += seen.calls
 		r.seen.failures += seen.failures
 	}

@@ -36,10 +36,10 @@ func (t *tally) allRefused() (n uint64) {
 // done nothing then.
 func (b *Breaker) succeeded(t *ticket) bool {
 	g := t.gen
-	if g.state != Closed || g.running != nil || b.gen.Load() != g {
+	if g.state != Closed || t.running != nil || b.gen.Load() != g {
 		return false
 	}
-	g.window.success(b.set.now(), b.set.bucket, false)
+	g.window.success(b.now(), false)
 	b.mend(g)
 	return true
 }
@@ -47,8 +47,8 @@ func (b *Breaker) succeeded(t *ticket) bool {
 // settle takes the result of a call. by is the span of the call, for an opening to be traced back to.
 func (b *Breaker) settle(ctx context.Context, t *ticket, o Outcome, err error, by trace.SpanContext) {
 	g := t.gen
-	if g.running != nil && g.state == Closed {
-		g.running.ended(t.running)
+	if t.running != nil {
+		t.running.ended(t.slot)
 	}
 	switch {
 	case t.probe != nil:
@@ -94,22 +94,23 @@ func (b *Breaker) mend(g *generation) {
 // judge counts a result in the closed state, and opens the breaker if that was one failure too many. A success does
 // not open it, unless it was slow.
 func (b *Breaker) judge(t *ticket, o Outcome, err error, by trace.SpanContext) (tripped bool) {
-	g, now := t.gen, b.set.now()
-	slow := g.running != nil && now-t.start >= b.set.slowAfter
+	g, now := t.gen, b.now()
+	set := b.set.Load() // when to open is for the settings of now, what was slow for those of then
+	slow := t.running != nil && now-t.start >= t.set.slowAfter
 	if o == Success {
-		g.window.success(now, b.set.bucket, slow)
-		if !slow || !b.set.slow(g.window.counts(now, b.set.bucket), g.running.late(now)) {
+		g.window.success(now, slow)
+		if !slow || !set.slow(g.window.counts(now), t.running.late(now)) {
 			return false
 		}
 		b.trip(g, now, errSlow, by)
 		return true
 	}
-	streak := g.window.failure(now, b.set.bucket, slow)
-	seen := g.window.counts(now, b.set.bucket)
+	streak := g.window.failure(now, slow)
+	seen := g.window.counts(now)
 	switch {
-	case b.set.consecutive > 0 && streak >= b.set.consecutive,
-		seen.calls >= b.set.minCalls && float64(seen.failures) >= b.set.failureRatio*float64(seen.calls):
-	case slow && b.set.slow(seen, g.running.late(now)):
+	case set.consecutive > 0 && streak >= set.consecutive,
+		seen.calls >= set.minCalls && float64(seen.failures) >= set.failureRatio*float64(seen.calls):
+	case slow && set.slow(seen, t.running.late(now)):
 		err = errSlow
 	default:
 		return false
@@ -128,7 +129,7 @@ func (s *settings) slow(seen counts, late uint64) bool {
 func (b *Breaker) settleProbe(t *ticket, o Outcome, err error, by trace.SpanContext) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.set.now()
+	now := b.now()
 	if o == Ignored {
 		b.tally.ignored.Add(1)
 	} else {
@@ -140,7 +141,7 @@ func (b *Breaker) settleProbe(t *ticket, o Outcome, err error, by trace.SpanCont
 		}
 		return
 	}
-	if o == Success && b.set.slowAfter > 0 && now-t.probe.start >= b.set.slowAfter {
+	if o == Success && t.set.slowAfter > 0 && now-t.probe.start >= t.set.slowAfter {
 		o, err = Failure, errSlow
 	}
 	open := t.gen.opening

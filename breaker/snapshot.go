@@ -60,14 +60,14 @@ func (b *Breaker) State() State {
 	if b.shadow {
 		return Shadow
 	}
-	return b.stateLocked(b.set.now())
+	return b.stateLocked(b.now())
 }
 
 // stateLocked is what the next call would find. Looking changes nothing, so that a page or a collector of metrics
 // does not call OnStateChange; the change is made by the next call.
 func (b *Breaker) stateLocked(now time.Duration) State {
 	g := b.gen.Load()
-	switch _, hung := g.hung(now, b.set.probeTimeout); {
+	switch _, hung := g.hung(now, b.set.Load().probeTimeout); {
 	case hung:
 		return Open
 	case g.state == Open && now >= g.opening.until:
@@ -84,17 +84,17 @@ func (b *Breaker) Snapshot() Snapshot {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now, g := b.set.now(), b.gen.Load()
+	now, g := b.now(), b.gen.Load()
 	s := Snapshot{
-		Name: b.name, At: b.set.wall(now), State: b.stateLocked(now),
-		Since: b.set.wall(g.since), Generation: g.number, FailedRecoveries: b.failedTries,
+		Name: b.name, At: b.wall(now), State: b.stateLocked(now),
+		Since: b.wall(g.since), Generation: g.number, FailedRecoveries: b.failedTries,
 		Successes: b.tally.successes.Load() + g.window.successes.Load(),
 		Failures:  b.tally.failures.Load() + g.window.failures.Load(),
 		Ignored:   b.tally.ignored.Load(), Refused: b.tally.allRefused(),
 		Late: b.tally.late.Load(), Shadowed: b.tally.shadowed.Load(),
 	}
 	if g.state == Open {
-		s.Until = b.set.wall(g.opening.until)
+		s.Until = b.wall(g.opening.until)
 	}
 	if g.opening != nil {
 		s.Probing = len(g.opening.probes)
@@ -112,9 +112,9 @@ func (b *Breaker) Snapshot() Snapshot {
 
 // seen is what the window holds, and the overdue calls beside it.
 func (b *Breaker) seen(g *generation, now time.Duration) counts {
-	seen := g.window.counts(now, b.set.bucket)
-	if g.running != nil {
-		late := g.running.late(now)
+	seen := g.window.counts(now)
+	if r := g.running.Load(); r != nil {
+		late := r.late(now)
 		seen.calls, seen.slow = seen.calls+late, seen.slow+late
 	}
 	return seen
@@ -148,13 +148,13 @@ func (b *Breaker) restore(s Snapshot) {
 	if b.shadow = state == Shadow; b.shadow {
 		state = s.Would
 	}
-	now := b.set.now()
+	now := b.now()
 	if state == Closed {
 		b.closeLocked(now, b.seedFrom(s, now))
 	} else {
 		left := time.Duration(0)
 		if state == Open {
-			left = min(max(s.Until.Sub(b.set.wall(now)), 0), b.set.maxOpenFor)
+			left = min(max(s.Until.Sub(b.wall(now)), 0), b.set.Load().maxOpenFor)
 		}
 		b.failedTries = s.FailedRecoveries
 		b.openLocked(now, later(now, left), nil, trace.SpanContext{})
@@ -166,11 +166,11 @@ func (b *Breaker) restore(s Snapshot) {
 // seedFrom is what a closed breaker begins with. It was closed, so it takes at least one failure more to open it.
 func (b *Breaker) seedFrom(s Snapshot, now time.Duration) seed {
 	var from seed
-	if age := b.set.wall(now).Sub(s.At); age >= 0 && age < b.set.window {
+	if age := b.wall(now).Sub(s.At); age >= 0 && age < b.set.Load().window {
 		from.counts = counts{s.WindowCalls, s.WindowFailures, s.WindowSlow}
 	}
-	if from.streak = s.ConsecutiveFailures; b.set.consecutive > 0 {
-		from.streak = min(from.streak, b.set.consecutive-1)
+	if from.streak = s.ConsecutiveFailures; b.set.Load().consecutive > 0 {
+		from.streak = min(from.streak, b.set.Load().consecutive-1)
 	}
 	return from
 }

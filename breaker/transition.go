@@ -33,10 +33,10 @@ func (b *Breaker) reopenLocked(now, failed time.Duration, why error, by trace.Sp
 // traffic fails, at different times. From the second on those of many clients could fall into step with each
 // failed recovery, so up to a fifth is taken off, at random.
 func (b *Breaker) coolDownLocked() time.Duration {
-	d := b.set.openFor
+	d := b.set.Load().openFor
 	for range min(b.failedTries, 63) {
-		if d > b.set.maxOpenFor/2 {
-			d = b.set.maxOpenFor
+		if d > b.set.Load().maxOpenFor/2 {
+			d = b.set.Load().maxOpenFor
 			break
 		}
 		d *= 2
@@ -49,10 +49,10 @@ func (b *Breaker) coolDownLocked() time.Duration {
 
 func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanContext) {
 	until = max(until, later(now, shortestOpening))
-	g := b.set.newGeneration(Open, now, seed{})
+	g := b.set.Load().newGeneration(Open, now, seed{})
 	g.opening = &opening{
 		until:   until,
-		machine: newMachine(until-now, b.set.probes),
+		machine: newMachine(until-now, b.set.Load().probes),
 		refusal: b.refusal(Open, until, why, by),
 	}
 	g.opening.arm(until - now)
@@ -61,7 +61,7 @@ func (b *Breaker) openLocked(now, until time.Duration, why error, by trace.SpanC
 
 // halfOpenLocked follows the machine of an opening into half-open.
 func (b *Breaker) halfOpenLocked(from *generation, now time.Duration) *generation {
-	g := b.set.newGeneration(HalfOpen, now, seed{})
+	g := b.set.Load().newGeneration(HalfOpen, now, seed{})
 	was := from.opening
 	g.opening = &opening{machine: was.machine, refusal: b.refusal(HalfOpen, 0, was.refusal.Cause, was.refusal.opener)}
 	b.enterLocked(g, nil)
@@ -70,7 +70,7 @@ func (b *Breaker) halfOpenLocked(from *generation, now time.Duration) *generatio
 
 func (b *Breaker) closeLocked(now time.Duration, seen seed) {
 	b.failedTries = 0
-	b.enterLocked(b.set.newGeneration(Closed, now, seen), nil)
+	b.enterLocked(b.set.Load().newGeneration(Closed, now, seen), nil)
 }
 
 // enterLocked makes next the breaker's generation. The caller delivers the event once the lock is gone.
@@ -84,9 +84,9 @@ func (b *Breaker) enterLocked(next *generation, why error) {
 		return
 	}
 	b.transitions[next.state]++
-	e := Event{Name: b.name, From: was.state, To: next.state, At: b.set.wall(next.since), Cause: why, Shadow: b.shadow}
+	e := Event{Name: b.name, From: was.state, To: next.state, At: b.wall(next.since), Cause: why, Shadow: b.shadow}
 	if next.state == Open {
-		e.Until = b.set.wall(next.opening.until)
+		e.Until = b.wall(next.opening.until)
 	}
 	b.events.Put(e)
 }
@@ -113,7 +113,7 @@ func (b *Breaker) Force(s State) {
 		panic("breaker.Force: " + s.String() + ": want one of the States")
 	}
 	b.mu.Lock()
-	now := b.set.now()
+	now := b.now()
 	b.shadow = s == Shadow
 	switch s {
 	case Closed, Shadow:
@@ -124,11 +124,11 @@ func (b *Breaker) Force(s State) {
 	case HalfOpen:
 		b.openLocked(now, now, nil, trace.SpanContext{})
 	case ForcedOpen:
-		g := b.set.newGeneration(ForcedOpen, now, seed{})
+		g := b.set.Load().newGeneration(ForcedOpen, now, seed{})
 		g.opening = &opening{refusal: b.refusal(ForcedOpen, 0, nil, trace.SpanContext{})}
 		b.enterLocked(g, nil)
 	case Disabled:
-		b.enterLocked(b.set.newGeneration(Disabled, now, seed{}), nil)
+		b.enterLocked(b.set.Load().newGeneration(Disabled, now, seed{}), nil)
 	}
 	b.mu.Unlock()
 	b.events.deliver(context.Background(), b)
@@ -151,7 +151,7 @@ func (b *Breaker) OpenUntil(t time.Time) {
 func (b *Breaker) openUntil(t time.Time, slack time.Duration, why error, by trace.SpanContext) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.set.now()
+	now := b.now()
 	until := later(now, time.Until(t))
 	g := b.gen.Load()
 	switch {

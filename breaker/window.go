@@ -30,7 +30,8 @@ type window struct {
 	slow      atomic.Uint64 // successes and failures that were slow
 
 	mu    sync.Mutex
-	tick  int64 // number of the bucket of the moment
+	width time.Duration // of a bucket
+	tick  int64         // number of the bucket of the moment
 	marks [buckets]totals
 }
 
@@ -38,9 +39,9 @@ type window struct {
 type totals struct{ successes, failures, slow uint32 }
 
 // success counts a success at time now.
-func (w *window) success(now, width time.Duration, slow bool) {
+func (w *window) success(now time.Duration, slow bool) {
 	if int64(now) >= w.edge.Load() && w.mu.TryLock() {
-		w.rollLocked(now, width)
+		w.rollLocked(now)
 		w.mu.Unlock()
 	} // else somebody is looking back: this call counts for the bucket before or after the edge
 	w.successes.Add()
@@ -53,8 +54,8 @@ func (w *window) success(now, width time.Duration, slow bool) {
 }
 
 // failure counts a failure at time now, and returns how many there were in a row.
-func (w *window) failure(now, width time.Duration, slow bool) (streak uint32) {
-	w.roll(now, width)
+func (w *window) failure(now time.Duration, slow bool) (streak uint32) {
+	w.roll(now)
 	w.failures.Add(1)
 	if slow {
 		w.slow.Add(1)
@@ -62,18 +63,18 @@ func (w *window) failure(now, width time.Duration, slow bool) (streak uint32) {
 	return w.streak.Add(1)
 }
 
-func (w *window) roll(now, width time.Duration) {
+func (w *window) roll(now time.Duration) {
 	if int64(now) >= w.edge.Load() {
 		w.mu.Lock()
-		w.rollLocked(now, width)
+		w.rollLocked(now)
 		w.mu.Unlock()
 	}
 }
 
 // rollLocked starts the buckets up to now. A reading of the clock from before the bucket of the moment changes
 // nothing.
-func (w *window) rollLocked(now, width time.Duration) {
-	tick := int64(now / width)
+func (w *window) rollLocked(now time.Duration) {
+	tick := int64(now / w.width)
 	if tick <= w.tick {
 		return
 	}
@@ -82,7 +83,7 @@ func (w *window) rollLocked(now, width time.Duration) {
 		w.marks[t%buckets] = at
 	}
 	w.tick = tick
-	w.edge.Store((tick + 1) * int64(width))
+	w.edge.Store((tick + 1) * int64(w.width))
 }
 
 func (w *window) totals() totals {
@@ -92,10 +93,10 @@ func (w *window) totals() totals {
 // counts are what happened in the window up to now.
 type counts struct{ calls, failures, slow uint64 }
 
-func (w *window) counts(now, width time.Duration) counts {
+func (w *window) counts(now time.Duration) counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rollLocked(now, width)
+	w.rollLocked(now)
 	at, from := w.totals(), w.marks[(w.tick+1)%buckets]
 	failures := at.failures - from.failures
 	return counts{
@@ -114,6 +115,7 @@ type seed struct {
 // begin sets an empty window to time now, with the seed as if it had happened just now. It is in the marks alone: the
 // totals count what really was.
 func (w *window) begin(now, width time.Duration, seen seed) {
+	w.width = width
 	w.tick = int64(now / width)
 	w.edge.Store((w.tick + 1) * int64(width))
 	w.streak.Store(seen.streak)
@@ -121,6 +123,31 @@ func (w *window) begin(now, width time.Duration, seen seed) {
 	for i := range w.marks {
 		w.marks[i] = before
 	}
+}
+
+// resize gives the buckets another width at time now, and keeps what the window has seen: each new bucket begins with the
+// mark of the old one that its start lies in, so that up to a bucket of what is too old may be seen for a while longer.
+func (w *window) resize(now, width time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rollLocked(now)
+	was, wasTick, wasWidth := w.marks, w.tick, w.width
+	w.width, w.tick = width, int64(now/width)
+	for t := w.tick - buckets + 1; t <= w.tick; t++ {
+		in := max(floor(time.Duration(t)*width, wasWidth), wasTick-buckets+1) // before that it had seen nothing
+		w.marks[index(t)] = was[index(in)]
+	}
+	w.edge.Store((w.tick + 1) * int64(width))
+}
+
+// index is the place of a bucket's mark. Buckets before the start of time have one too.
+func index(tick int64) int { return int((tick%buckets + buckets) % buckets) }
+
+func floor(t, width time.Duration) int64 {
+	if t < 0 {
+		t -= width - 1
+	}
+	return int64(t / width)
 }
 
 // take empties the totals and returns them: for a window that has had its day. See Breaker.retireLocked.
