@@ -38,14 +38,14 @@ func (c *attemptContext) AfterFunc(f func()) (stop func() bool) {
 }
 
 // limited returns ctx with the time limits of one attempt, or nil if there are none. callLimit may be nil.
-func (p *Policy) limited(ctx context.Context, callLimit *time.Time) *deadline.Context {
-	if p.cfg.AttemptTimeout <= 0 {
+func (s *settings) limited(ctx context.Context, callLimit *time.Time) *deadline.Context {
+	if s.AttemptTimeout <= 0 {
 		if callLimit == nil {
 			return nil
 		}
 		return deadline.New(ctx, *callLimit)
 	}
-	limit := time.Now().Add(p.cfg.AttemptTimeout)
+	limit := time.Now().Add(s.AttemptTimeout)
 	if callLimit != nil && callLimit.Before(limit) {
 		limit = *callLimit
 	}

@@ -1,35 +1,10 @@
 package retry
 
 import (
-	"math"
+	"errors"
 	"sync/atomic"
-	"time"
 
-	"golang.org/x/time/rate"
-
-	"github.com/holdfast-go/holdfast/internal/conf"
 	"github.com/holdfast-go/holdfast/internal/failure"
-)
-
-// BudgetConfig says how many retries a service can afford.
-type BudgetConfig struct {
-	// Ratio is what each success adds, in tokens: the share of successes that may be retries in the long run.
-	// Default 0.125.
-	Ratio float64
-
-	// Capacity is how many tokens are there at the start, and at most. Default 20.
-	Capacity float64
-
-	// Floor is how many retries a second are granted when no token is left, so that a client with little traffic can
-	// still retry now and then. Each grant halves it, down to a 64th, until something succeeds. Default 0.1;
-	// negative: none.
-	Floor float64
-}
-
-const (
-	defaultRatio    = 0.125
-	defaultCapacity = 20
-	defaultFloor    = 0.1
 )
 
 // Budget bounds retries (and hedges) as a share of what succeeds. One may be shared by many policies, and should be
@@ -58,10 +33,8 @@ const (
 // The experiments E6, E8 and E9 print these tables: go test -run Experiment -v ./retry.
 type Budget struct {
 	// tokens and the rest are in thousandths, so that an integer will do.
-	tokens   atomic.Int64
-	deposit  int64
-	capacity int64
-	floor    *floor // nil: none
+	tokens atomic.Int64
+	set    atomic.Pointer[budgetSettings] // replaced by Reconfigure
 }
 
 const token = 1000
@@ -79,23 +52,55 @@ func price(err error) int64 {
 
 // NewBudget returns a full budget, or an error that names every field of c that cannot work.
 func NewBudget(c BudgetConfig) (*Budget, error) {
-	const most = 1e12
-	f := conf.Check("retry.BudgetConfig")
-	f.Want(c.Ratio == 0 || c.Ratio >= 1./token && c.Ratio <= 1, "Ratio", c.Ratio, "from 0.001 to 1 token for each success (default 0.125)")
-	f.Want(c.Capacity == 0 || c.Capacity >= 1 && c.Capacity <= most, "Capacity", c.Capacity, "at least 1 token (default 20)")
-	f.Want(c.Floor <= most && !math.IsNaN(c.Floor), "Floor", c.Floor, "retries a second (default 0.1), or below zero for none")
-	if err := f.Err(); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
-	b := &Budget{
-		deposit:  int64(math.Round(conf.Or(c.Ratio, defaultRatio) * token)),
-		capacity: int64(conf.Or(c.Capacity, defaultCapacity) * token),
-	}
-	b.tokens.Store(b.capacity)
-	if rate := conf.OrNone(c.Floor, defaultFloor); rate > 0 {
-		b.floor = newFloor(rate)
-	}
+	b := &Budget{}
+	set := c.settings(nil)
+	b.set.Store(set)
+	b.tokens.Store(set.capacity)
 	return b, nil
+}
+
+// Reconfigure changes what the budget goes by to c, while it is used. The tokens that are there stay, up to the new Capacity,
+// and so does how often the Floor was halved. An error names every field of c that cannot work, and nothing has changed then.
+// It is safe for concurrent use.
+func (b *Budget) Reconfigure(c BudgetConfig) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if b == nil {
+		return errors.New("retry: a nil Budget has no settings")
+	}
+	for {
+		was := b.set.Load()
+		if given := c.settings(nil).given; given == was.given {
+			return nil // the floor goes on
+		}
+		next := c.settings(was.floor)
+		if b.set.CompareAndSwap(was, next) {
+			b.shrink()
+			return nil
+		}
+	}
+}
+
+// shrink takes the tokens that the capacity has no room for.
+func (b *Budget) shrink() {
+	for {
+		have, most := b.tokens.Load(), b.set.Load().capacity
+		if have <= most || b.tokens.CompareAndSwap(have, most) {
+			return
+		}
+	}
+}
+
+// Config returns what the budget goes by, with the defaults in place of zeros. That of a nil Budget is the zero BudgetConfig.
+func (b *Budget) Config() BudgetConfig {
+	if b == nil {
+		return BudgetConfig{}
+	}
+	return b.set.Load().given
 }
 
 // MustNewBudget is NewBudget for package variables: it panics where NewBudget returns an error.
@@ -109,9 +114,10 @@ func MustNewBudget(c BudgetConfig) *Budget {
 
 // Deposit adds what one success is worth. On a full budget it only reads.
 func (b *Budget) Deposit() {
-	b.add(b.deposit)
-	if b.floor != nil {
-		b.floor.restore()
+	set := b.set.Load()
+	b.add(set.deposit)
+	if set.floor != nil {
+		set.floor.restore()
 	}
 }
 
@@ -126,8 +132,8 @@ func (b *Budget) Available() float64 { return float64(max(b.tokens.Load(), 0)) /
 
 func (b *Budget) add(n int64) {
 	for {
-		have := b.tokens.Load()
-		if have >= b.capacity || b.tokens.CompareAndSwap(have, min(have+n, b.capacity)) {
+		have, most := b.tokens.Load(), b.set.Load().capacity
+		if have >= most || b.tokens.CompareAndSwap(have, min(have+n, most)) {
 			return
 		}
 	}
@@ -144,7 +150,7 @@ func (b *Budget) withdraw(cost int64) (taken int64, ok bool) {
 		have := b.tokens.Load()
 		left := have - cost
 		if left < 0 && !granted {
-			if b.floor == nil || !b.floor.grant() {
+			if floor := b.set.Load().floor; floor == nil || !floor.grant() {
 				return 0, false
 			}
 			granted = true
@@ -158,57 +164,4 @@ func (b *Budget) withdraw(cost int64) (taken int64, ok bool) {
 			return have - left, true
 		}
 	}
-}
-
-// floor grants a few retries for nothing.
-type floor struct {
-	rate    rate.Limit
-	limiter *rate.Limiter
-	start   time.Time
-	// next is when the limiter can grant again, at the earliest (nanoseconds since start): until then a retry is
-	// denied without asking the limiter, which has a lock.
-	next   atomic.Int64
-	halved atomic.Int32 // how often, since something last succeeded
-}
-
-const mostHalvings = 6
-
-func newFloor(perSecond float64) *floor {
-	return &floor{rate: rate.Limit(perSecond), limiter: rate.NewLimiter(rate.Limit(perSecond), 1), start: time.Now()}
-}
-
-func (f *floor) grant() bool {
-	now := time.Now()
-	since := now.Sub(f.start)
-	if since < time.Duration(f.next.Load()) {
-		return false
-	}
-	granted, halved := f.limiter.AllowN(now, 1), f.halved.Load()
-	if granted && halved < mostHalvings && f.halved.CompareAndSwap(halved, halved+1) {
-		halved++
-		f.limiter.SetLimitAt(now, f.rate/rate.Limit(int(1)<<halved))
-	}
-	missing := 1 - f.limiter.TokensAt(now)
-	f.next.Store(int64(since + seconds(missing/float64(f.limiter.Limit()))))
-	if f.halved.Load() < halved { // a success came between, and our wait is for a rate that is no more
-		f.next.Store(0)
-	}
-	return granted
-}
-
-// restore gives the floor its full rate back. While it has it, this only reads.
-func (f *floor) restore() {
-	if halved := f.halved.Load(); halved == 0 || !f.halved.CompareAndSwap(halved, 0) {
-		return
-	}
-	f.limiter.SetLimit(f.rate)
-	f.next.Store(0)
-}
-
-// seconds converts without overflow: a tiny rate means a wait of centuries.
-func seconds(s float64) time.Duration {
-	if s >= math.MaxInt64/float64(time.Second) {
-		return math.MaxInt64 / 2
-	}
-	return time.Duration(s * float64(time.Second))
 }

@@ -18,6 +18,7 @@ import (
 // nearly every call, pays for clearing it and makes no allocation.
 type call struct {
 	p       *Policy
+	set     *settings         // as they were when it began
 	ctx     context.Context   // the caller's, under the call's span
 	req     *http.Request     // in a Transport
 	body    *httpx.Body       // likewise: of the attempt, if it is watched
@@ -61,13 +62,14 @@ func (c *call) begin(ctx context.Context, p *Policy, nilFunc bool) error {
 		p.counts.ignored.Add(1)
 		return cause.Of(p.label, ctx)
 	}
-	c.p, c.ctx, c.bare = p, ctx, p.bare
+	set := p.set.Load()
+	c.p, c.set, c.ctx, c.bare = p, set, ctx, set.bare
 	if p.scope.Active(ctx) {
 		c.tel, c.bare = new(traced), false
 		c.ctx, c.tel.Call = p.scope.StartCall(ctx)
 	}
-	if p.cfg.MaxElapsed > 0 {
-		limit := time.Now().Add(p.cfg.MaxElapsed)
+	if set.MaxElapsed > 0 {
+		limit := time.Now().Add(set.MaxElapsed)
 		c.limit = &limit
 	}
 	return nil
@@ -88,10 +90,10 @@ func (c *call) attemptContext() context.Context {
 	if c.number > 1 {
 		ctx = &attemptContext{ctx, c.number}
 	}
-	if c.tel != nil && !c.p.cfg.NoAttemptSpans {
+	if c.tel != nil && !c.set.NoAttemptSpans {
 		ctx, c.tel.attempt = c.startSpan(ctx)
 	}
-	if c.limited = c.p.limited(ctx, c.limit); c.limited != nil {
+	if c.limited = c.set.limited(ctx, c.limit); c.limited != nil {
 		ctx = c.limited
 	}
 	return ctx

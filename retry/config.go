@@ -137,6 +137,19 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// settings are a checked Config as a policy uses it: with its defaults, and none as zero. They are immutable.
+type settings struct {
+	Config
+	given Config // with defaults in place of zeros
+	bare  bool   // a success at once is counted, and that is all: no limit, no budget
+}
+
+func (c Config) settings() *settings {
+	s := &settings{Config: c.withDefaults(), given: c.spelled()}
+	s.bare = s.AttemptTimeout <= 0 && s.MaxElapsed <= 0 && s.Budget == nil
+	return s
+}
+
 func (c *Config) fields() conf.Fields {
 	return conf.Fields{
 		{Key: "name", To: &c.Name},

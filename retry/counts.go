@@ -64,7 +64,8 @@ func (p *Policy) Snapshot() Snapshot {
 	if p == nil {
 		return Snapshot{}
 	}
-	s := Snapshot{Name: p.cfg.Name, Suppressed: make(map[string]uint64, len(suppressions))}
+	set := p.set.Load()
+	s := Snapshot{Name: set.Name, Suppressed: make(map[string]uint64, len(suppressions))}
 	p.counts.each(func(k telemetry.AttemptKind, o telemetry.Outcome, n uint64) {
 		s.Attempts += n
 		if k == telemetry.Retry {
@@ -79,8 +80,8 @@ func (p *Policy) Snapshot() Snapshot {
 	for i, word := range suppressions {
 		s.Suppressed[word] = p.counts.denied[i].Load()
 	}
-	if p.cfg.Budget != nil {
-		s.Budget = p.cfg.Budget.Available()
+	if set.Budget != nil {
+		s.Budget = set.Budget.Available()
 	}
 	return s
 }
@@ -108,7 +109,7 @@ func (p *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyVal
 	for i, word := range suppressions {
 		put(telemetry.Suppressed, float64(p.counts.denied[i].Load()), telemetry.SuppressReason(word))
 	}
-	if p.cfg.Budget != nil {
-		put(telemetry.BudgetAvailable, p.cfg.Budget.Available())
+	if budget := p.set.Load().Budget; budget != nil {
+		put(telemetry.BudgetAvailable, budget.Available())
 	}
 }

@@ -34,7 +34,7 @@ func (c *call) fail(err error) (over bool, final error) {
 	if ended {
 		return true, c.interrupted()
 	}
-	why := c.p.verdict(c.number, retryable)
+	why := c.set.verdict(c.number, retryable)
 	if why == nil {
 		why = c.plan(err)
 	}
@@ -60,7 +60,7 @@ func (c *call) retryable(err error) bool {
 	if permanent(err) || c.req != nil && c.final(err) {
 		return false
 	}
-	return c.p.cfg.RetryIf(err) && (c.req == nil || c.p.repeatable(c.req, err))
+	return c.set.RetryIf(err) && (c.req == nil || c.set.repeatable(c.req, err))
 }
 
 // final reports whether no repeat of a request is to be made, whatever RetryIf says: the server has said so, or the
@@ -79,11 +79,11 @@ func (c *call) answered(err error) bool {
 
 // verdict says why a call that has failed number times is not retried, as far as that hangs on the failure alone;
 // nil if nothing speaks against it.
-func (p *Policy) verdict(number int, retryable bool) error {
+func (s *settings) verdict(number int, retryable bool) error {
 	switch {
 	case !retryable:
 		return ErrNotRetryable
-	case p.cfg.MaxAttempts > 0 && number >= p.cfg.MaxAttempts:
+	case s.MaxAttempts > 0 && number >= s.MaxAttempts:
 		return ErrAttempts
 	default:
 		return nil
@@ -99,7 +99,7 @@ func (c *call) plan(err error) error {
 	if !c.fits(delay) {
 		return ErrDeadline
 	}
-	if b := c.p.cfg.Budget; b != nil {
+	if b := c.set.Budget; b != nil {
 		taken, ok := b.withdraw(price(err))
 		if !ok {
 			return ErrBudget
@@ -118,21 +118,21 @@ func (c *call) nextDelay(err error) (delay time.Duration, ok bool) {
 	}
 	delay = max(delay, 0)
 	if floor, asked := failure.RetryAfter(err); asked {
-		delay += min(floor, c.p.cfg.MaxRetryAfter, math.MaxInt64-delay)
+		delay += min(floor, c.set.MaxRetryAfter, math.MaxInt64-delay)
 	}
 	return delay, true
 }
 
 func (c *call) scheduled() time.Duration {
-	if c.schedule == nil && c.p.cfg.Backoff != nil && c.number == 1 {
-		if c.schedule = c.p.cfg.Backoff(); c.schedule != nil {
+	if c.schedule == nil && c.set.Backoff != nil && c.number == 1 {
+		if c.schedule = c.set.Backoff(); c.schedule != nil {
 			c.schedule.Reset()
 		}
 	}
 	if c.schedule != nil {
 		return c.schedule.NextBackOff()
 	}
-	c.jitter.base, c.jitter.ceiling = c.p.cfg.BaseDelay, c.p.cfg.MaxDelay
+	c.jitter.base, c.jitter.ceiling = c.set.BaseDelay, c.set.MaxDelay
 	return c.jitter.NextBackOff()
 }
 

@@ -29,8 +29,8 @@ func (c *call) succeedWithAll() {
 	if c.limited != nil && c.req == nil {
 		c.limited.Release()
 	}
-	if c.p.cfg.Budget != nil {
-		c.p.cfg.Budget.Deposit()
+	if c.set.Budget != nil {
+		c.set.Budget.Deposit()
 	}
 	if c.tel != nil {
 		c.tel.attempt.End(telemetry.Success, nil)
@@ -77,7 +77,7 @@ func (c *call) interrupted() error {
 	if c.ctx.Err() != nil {
 		why = cause.Of("", c.ctx)
 	}
-	return c.finish(outcome, &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why})
+	return c.finish(outcome, &Error{Name: c.set.Name, Attempts: c.number, Err: c.lastErr, Reason: why})
 }
 
 // toldByAttempt reports whether the attempt's own error says all that there is to say of the caller's end.
@@ -95,7 +95,7 @@ func (c *call) stop(why error) error {
 		c.p.scope.Log(c.ctx, slog.LevelWarn, "retries exhausted",
 			slog.Int("attempts", c.number), slog.String("reason", why.Error()), slog.Any("error", c.lastErr))
 	}
-	failed := &Error{Name: c.p.cfg.Name, Attempts: c.number, Err: c.lastErr, Reason: why}
+	failed := &Error{Name: c.set.Name, Attempts: c.number, Err: c.lastErr, Reason: why}
 	if failed.Exhausted() {
 		tellServer(c.ctx)
 	}

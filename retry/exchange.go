@@ -56,7 +56,7 @@ func (x *exchange) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := &x.p.cfg
+	cfg := x.set
 	req.Header.Del(httpx.AttemptHeader)
 	if !cfg.NoAttemptHeader {
 		req.Header.Set(httpx.AttemptHeader, strconv.Itoa(x.number))
@@ -80,7 +80,7 @@ func (x *exchange) request(ctx context.Context) (*http.Request, error) {
 // first is the request of the first attempt: the caller's own if it can be, body and all, so that net/http sees what it
 // would see without us.
 func (x *exchange) first(ctx context.Context) (*http.Request, error) {
-	if most := x.p.cfg.BufferBody; most > 0 && !httpx.Replayable(x.req) {
+	if most := x.set.BufferBody; most > 0 && !httpx.Replayable(x.req) {
 		again, err := buffered(ctx, x.req, most)
 		if err != nil {
 			return nil, err

@@ -3,18 +3,16 @@ package retry
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// Policy retries calls. It is immutable and safe for concurrent use; one serves any number of functions and result
+// Policy retries calls. It is safe for concurrent use; one serves any number of functions and result
 // types. A nil Policy passes calls through.
 type Policy struct {
-	cfg    Config
-	given  Config // with defaults in place of zeros
-	label  string // "retry payments"
-	limits bool   // attempts have a time limit
-	bare   bool   // a success at once is counted, and that is all: no limit, no budget
+	set    atomic.Pointer[settings] // replaced by Reconfigure; a call goes by those that it began with
+	label  string                   // "retry payments"
 	scope  *telemetry.Scope
 	counts counts
 }
@@ -24,9 +22,8 @@ func New(c Config) (*Policy, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	p := &Policy{cfg: c.withDefaults(), given: c.spelled(), label: telemetry.Label("retry", c.Name)}
-	p.limits = p.cfg.AttemptTimeout > 0 || p.cfg.MaxElapsed > 0
-	p.bare = !p.limits && c.Budget == nil
+	p := &Policy{label: telemetry.Label("retry", c.Name)}
+	p.set.Store(c.settings())
 	p.scope = telemetry.NewScope(telemetry.Options{
 		Type: "retry", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
@@ -44,12 +41,12 @@ func MustNew(c Config) *Policy {
 	return p
 }
 
-// Config returns what the policy was made of, with the defaults in place of zeros. That of a nil Policy is the zero Config.
+// Config returns what the policy goes by: the Config of New or the last Reconfigure, with the defaults in place of zeros. That of a nil Policy is the zero Config.
 func (p *Policy) Config() Config {
 	if p == nil {
 		return Config{}
 	}
-	return p.given
+	return p.set.Load().given
 }
 
 // Do calls fn, and again while it fails and the policy allows. It returns the first success; else the value and the

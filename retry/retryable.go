@@ -37,15 +37,15 @@ func permanent(err error) bool {
 }
 
 // repeatable reports whether req may be sent again after err.
-func (p *Policy) repeatable(req *http.Request, err error) bool {
+func (s *settings) repeatable(req *http.Request, err error) bool {
 	if !httpx.Replayable(req) || httpx.IsUpgrade(req) {
 		return false
 	}
 	if httpx.NotSent(err) {
 		return true // nothing has reached the server, whatever the method
 	}
-	if p.cfg.RepeatRequest != nil {
-		return p.cfg.RepeatRequest(req)
+	if s.RepeatRequest != nil {
+		return s.RepeatRequest(req)
 	}
 	return httpx.Idempotent(req)
 }

@@ -13,8 +13,8 @@ func (c *call) pause() error {
 	}
 	c.p.scope.Log(c.ctx, slog.LevelDebug, "retrying",
 		slog.Int("attempt", c.number), slog.Duration("delay", c.delay), slog.Any("error", c.lastErr))
-	if c.p.cfg.OnRetry != nil {
-		c.p.cfg.OnRetry(Event{Name: c.p.cfg.Name, Attempt: c.number, Delay: c.delay, Err: c.lastErr})
+	if c.set.OnRetry != nil {
+		c.set.OnRetry(Event{Name: c.set.Name, Attempt: c.number, Delay: c.delay, Err: c.lastErr})
 	}
 	c.sleep()
 	if c.ended() != nil {
@@ -50,7 +50,7 @@ func (c *call) sleep() {
 
 func (c *call) refund() {
 	if c.again != nil && c.taken > 0 {
-		c.p.cfg.Budget.add(c.taken)
+		c.set.Budget.add(c.taken)
 		c.taken = 0
 	}
 }
