@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // background is the work that no call does: probes, and lookups after the first. There is none unless the Config asks
@@ -11,8 +12,9 @@ type background struct {
 	mu     sync.Mutex
 	closed bool
 	all    sync.WaitGroup
-	cancel map[*state]context.CancelFunc // of probes
-	ctx    context.Context               // of lookups; nil: there was none yet
+	probes map[*state]*watch
+	set    *settings       // that the probes have been told of
+	ctx    context.Context // of lookups; nil: there was none yet
 	stop   context.CancelFunc
 }
 
@@ -21,7 +23,7 @@ func (g *core) close() {
 	g.mu.Lock()
 	if !g.closed {
 		g.closed = true
-		g.rebuildLocked(g.table.Load().all, g.now())
+		g.rebuildLocked(g.set(), g.table.Load().all, g.now())
 	}
 	g.mu.Unlock()
 	g.background.close()
@@ -42,31 +44,43 @@ func (b *background) do(work func(context.Context)) bool {
 	return true
 }
 
-// probe starts probes of those targets that have none, and ends those of targets that are gone.
-func (b *background) probe(g *core, ts []*target) {
-	if g.set.probe == nil {
-		return
-	}
+// probe starts probes of those targets that have none, and ends those of targets that are gone, or all, if there is no Probe.
+// Those that go on are told if the settings are others.
+func (b *background) probe(g *core, set *settings, ts []*target) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || set.probe == nil && b.probes == nil {
 		return
 	}
-	kept := make(map[*state]context.CancelFunc, len(ts))
-	for _, t := range ts {
-		if cancel := b.cancel[t.state]; cancel != nil {
-			kept[t.state] = cancel
-			delete(b.cancel, t.state)
-			continue
+	renewed := set != b.set
+	b.set = set
+	kept := make(map[*state]*watch, len(ts))
+	if set.probe != nil {
+		for _, t := range ts {
+			w := b.probes[t.state]
+			switch {
+			case w == nil:
+				w = b.begin(g, t.state, set.probeInterval)
+			case renewed:
+				w.tell()
+			}
+			kept[t.state] = w
+			delete(b.probes, t.state)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		kept[t.state] = cancel
-		b.all.Go(func() { g.watch(ctx, t.state, jittered(g.set.probeInterval/10)) }) // soon, but not all of them at once
 	}
-	for _, cancel := range b.cancel {
-		cancel()
+	for _, w := range b.probes {
+		w.cancel()
 	}
-	b.cancel = kept
+	b.probes = kept
+}
+
+// begin begins to probe a target: soon, but not all of them at once.
+func (b *background) begin(g *core, s *state, interval time.Duration) *watch {
+	w := &watch{g: g, state: s, anew: make(chan struct{}, 1)}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.pauseFor(0.1)
+	b.all.Go(func() { w.run(interval) })
+	return w
 }
 
 func (b *background) close() {
@@ -75,8 +89,8 @@ func (b *background) close() {
 	if b.stop != nil {
 		b.stop()
 	}
-	for _, cancel := range b.cancel {
-		cancel()
+	for _, w := range b.probes {
+		w.cancel()
 	}
 	b.mu.Unlock()
 	b.all.Wait()

@@ -56,32 +56,32 @@ func (g *core) choose(p *pool, now int64) *target {
 	if len(p.targets) == 1 {
 		return p.targets[0]
 	}
-	switch g.set.balance {
+	switch p.set.balance {
 	case RoundRobin:
 		return g.inTurn(p, now)
 	case LeastLoaded:
-		a, b := g.two(p, now)
+		a, b := p.twoFit(now)
 		if b.busy() < a.busy() {
 			return b
 		}
 		return a
 	case PeakEWMA:
-		a, b := g.two(p, now)
+		a, b := p.twoFit(now)
 		if b.price(now) < a.price(now) {
 			return b
 		}
 		return a
 	default:
-		return g.inOrder(p, now)
+		return p.inOrder(now)
 	}
 }
 
-func (g *core) inOrder(p *pool, now int64) *target {
+func (p *pool) inOrder(now int64) *target {
 	if !p.watched {
 		return p.targets[0]
 	}
 	for _, t := range p.targets {
-		if g.fit(t, now) {
+		if p.set.fit(t, now) {
 			return t
 		}
 	}
@@ -101,32 +101,32 @@ func (g *core) inTurn(p *pool, now int64) *target {
 				continue
 			}
 		}
-		if !p.watched || g.fit(t, now) {
+		if !p.watched || p.set.fit(t, now) {
 			return t
 		}
 	}
-	return g.any(p, now)
+	return p.any(now)
 }
 
 // any returns one at random, one that is fit if it finds any.
-func (g *core) any(p *pool, now int64) *target {
+func (p *pool) any(now int64) *target {
 	first := p.draw(rand.Uint32())
 	for i := range p.targets {
-		if t := p.targets[(first+i)%len(p.targets)]; g.fit(t, now) {
+		if t := p.targets[(first+i)%len(p.targets)]; p.set.fit(t, now) {
 			return t
 		}
 	}
 	return p.targets[first]
 }
 
-// two returns two of a pool at random: different ones if they are fit to be chosen.
-func (g *core) two(p *pool, now int64) (a, b *target) {
+// twoFit returns two of a pool at random: different ones if they are fit to be chosen.
+func (p *pool) twoFit(now int64) (a, b *target) {
 	for range 8 {
 		a, b = p.two()
 		if !p.watched {
 			return a, b
 		}
-		fitA, fitB := g.fit(a, now), g.fit(b, now)
+		fitA, fitB := p.set.fit(a, now), p.set.fit(b, now)
 		switch {
 		case fitA && fitB:
 			return a, b
@@ -136,7 +136,7 @@ func (g *core) two(p *pool, now int64) (a, b *target) {
 			return b, b
 		}
 	}
-	return g.any(p, now), g.any(p, now)
+	return p.any(now), p.any(now)
 }
 
 // busy is how many calls are under way, for its weight.

@@ -17,6 +17,7 @@ import (
 // call, makes no allocation.
 type call struct {
 	g        *core
+	set      *settings       // of its beginning; nil: it has not chosen a target yet
 	ctx      context.Context // the caller's, under the call's span
 	t        *target         // of the attempt under way or last made
 	began    time.Duration   // that attempt
@@ -96,14 +97,14 @@ func run[T, R any](c *call, fn func(context.Context, T) (R, error), drop func(R)
 
 // first chooses the target of the first attempt.
 func (c *call) first() error {
-	if c.g.finder.find != nil {
+	if !c.g.ready.Load() {
 		if err := c.g.await(c.ctx); err != nil {
 			return c.unresolved(err)
 		}
 	}
 	now := c.g.now()
 	c.part = attempt.PartOf(c.ctx)
-	t, left := c.g.pick(c.ctx, now, c.part, &c.trial, c.careful)
+	t, left := c.pick(now)
 	if t == nil {
 		c.g.counts.refused.Add(1)
 		c.tel.End(c.ctx, telemetry.Refused, left, 0)
@@ -123,7 +124,7 @@ func (c *call) unresolved(err error) error {
 		err, count = cause.Of(c.g.label, c.ctx), &c.g.counts.ignored
 		outcome = outcomeOfEnd(c.ctx.Err())
 	} else {
-		err = &Error{Name: c.g.set.name, Reason: err}
+		err = &Error{Name: c.g.title, Reason: err}
 	}
 	count.Add(1)
 	c.tel.End(c.ctx, outcome, err, 0)
@@ -133,7 +134,7 @@ func (c *call) unresolved(err error) error {
 // start begins an attempt.
 func (c *call) start(t *target, now time.Duration) {
 	c.t, c.number, c.running, c.began = t, c.number+1, true, now
-	if n := t.inFlight.add(1); c.g.set.suspicion > 0 && n <= t.open.Load()+1 {
+	if n := t.inFlight.add(1); c.set.suspicion > 0 && n <= t.open.Load()+1 {
 		t.rhythm.busy(int64(c.began))
 	}
 }
@@ -141,10 +142,10 @@ func (c *call) start(t *target, now time.Duration) {
 // attemptContext is what fn gets: mostly the caller's.
 func (c *call) attemptContext() context.Context {
 	ctx := c.ctx
-	if c.tel != nil && !c.g.set.noAttemptSpans {
+	if c.tel != nil && !c.set.noAttemptSpans {
 		ctx, c.span = c.startSpan(ctx)
 	}
-	if limit := c.g.set.attemptTimeout; limit > 0 {
+	if limit := c.set.attemptTimeout; limit > 0 {
 		c.limited = deadline.New(ctx, time.Now().Add(limit))
 		ctx = c.limited
 	}
@@ -157,11 +158,11 @@ func (c *call) succeed() {
 	if !c.part.Alone() { // before the others are told that they have lost
 		c.part.Won(c.g, c.g.now()-c.began)
 	}
-	c.g.wentOn(c.t, c.began, c.trial)
+	c.g.wentOn(c.set, c.t, c.began, c.trial)
 	if c.limited != nil && c.exchange == nil {
 		c.limited.Release()
 	}
-	c.g.deposit()
+	c.set.deposit()
 	if c.number == 1 {
 		c.g.counts.atOnce.Add()
 	} else {
@@ -174,9 +175,9 @@ func (c *call) succeed() {
 }
 
 // deposit tells the Budget of a success.
-func (g *core) deposit() {
-	if g.set.budget != nil {
-		g.set.budget.Deposit()
+func (s *settings) deposit() {
+	if s.budget != nil {
+		s.budget.Deposit()
 	}
 }
 
@@ -193,10 +194,10 @@ func (c *call) fail(err error) (next *target, why error) {
 func (c *call) judge(err error) {
 	outcome, word := c.outcomeOf(err), telemetry.ErrorType(err)
 	slow := outcome == telemetry.Canceled && c.lostByFar()
-	hurried := c.ctx.Err() != nil && c.g.tooShort(c.g.now()-c.began)
+	hurried := c.ctx.Err() != nil && c.g.tooShort(c.set, c.g.now()-c.began)
 	neutral := !slow && (outcome == telemetry.Canceled || hurried || c.exchange.caused(err))
 	refused := !slow && !neutral && failure.Refused(err)
-	counts := !slow && !neutral && !refused && c.g.set.countIf(err)
+	counts := !slow && !neutral && !refused && c.set.countIf(err)
 	trial := c.trial
 	c.running, c.trial = false, false
 	defer func() { // OnChange may panic
@@ -205,11 +206,11 @@ func (c *call) judge(err error) {
 	}()
 	switch {
 	case slow:
-		c.g.wentWrong(c.t, c.began, wordSlow, trial)
+		c.g.wentWrong(c.set, c.t, c.began, wordSlow, trial)
 	case refused:
-		c.g.turnedAway(c.t, c.began, trial)
+		c.g.turnedAway(c.set, c.t, c.began, trial)
 	case counts:
-		c.g.wentWrong(c.t, c.began, word, trial)
+		c.g.wentWrong(c.set, c.t, c.began, word, trial)
 	default:
 		c.g.saysNothing(c.t, c.began, trial)
 	}
@@ -219,12 +220,12 @@ func (c *call) judge(err error) {
 // much as makes a target a slow one. Else a hedge around the group would hide a slow target from it for ever: no call would
 // wait for that to answer. That both have become slow is not held against anybody.
 func (c *call) lostByFar() bool {
-	if c.part.Alone() || c.g.set.slowFactor == 0 || !errors.Is(context.Cause(c.ctx), attempt.ErrLost) {
+	if c.part.Alone() || c.set.slowFactor == 0 || !errors.Is(context.Cause(c.ctx), attempt.ErrLost) {
 		return false
 	}
 	won, ok := c.part.Winner(c.g)
 	took := c.g.now() - c.began
-	return ok && float64(took) > max(float64(won)*c.g.set.slowFactor, float64(won)+leastSlowness)
+	return ok && float64(took) > max(float64(won)*c.set.slowFactor, float64(won)+leastSlowness)
 }
 
 // wordSlow is the type of the error that it is to have lost by far.
@@ -235,18 +236,18 @@ func (c *call) another(err error) (next *target, why error) {
 	switch end := c.ended(); {
 	case end != nil:
 		return nil, end
-	case c.exchange.caused(err) || !c.g.set.failoverIf(err):
+	case c.exchange.caused(err) || !c.set.failoverIf(err):
 		return nil, ErrNotMovable
 	case !c.exchange.repeatable(err):
 		return nil, ErrNotRepeatable
-	case c.number >= c.g.set.maxTries:
+	case c.number >= c.set.maxTries:
 		return nil, ErrTries
 	}
-	next, none := c.g.next(c.ctx, c.g.now(), c.part, c.visited)
+	next, none := c.next(c.g.now())
 	if next == nil {
 		return nil, none
 	}
-	if b := c.g.set.budget; b != nil && !failure.Refused(err) && !b.Withdraw() {
+	if b := c.set.budget; b != nil && !failure.Refused(err) && !b.Withdraw() {
 		return nil, ErrBudget
 	}
 	return next, nil
@@ -272,7 +273,7 @@ func (c *call) giveUp(err, why error) error {
 		c.g.counts.failed.Add(1)
 	}
 	if !c.plain(err, why) {
-		err = &Error{Name: c.g.set.name, Tried: c.tried, Reason: why}
+		err = &Error{Name: c.g.title, Tried: c.tried, Reason: why}
 	}
 	if c.limited != nil && c.exchange == nil {
 		c.limited.Release()
@@ -301,7 +302,7 @@ func (c *call) abort() {
 	c.g.counts.failed.Add(1)
 	if c.running {
 		c.g.counts.attempt(c.number, telemetry.Failure)
-		defer c.g.wentWrong(c.t, c.began, telemetry.ErrorType(telemetry.ErrAborted), c.trial) // it may run OnChange
+		defer c.g.wentWrong(c.set, c.t, c.began, telemetry.ErrorType(telemetry.ErrAborted), c.trial) // it may run OnChange
 	}
 	c.endSpan(telemetry.Failure, telemetry.ErrAborted)
 	if c.limited != nil {

@@ -229,9 +229,11 @@ func checkTargets[T any](f *conf.Faults, field string, ts []Target[T]) {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// spelled replaces zero by the documented default.
+// spelled replaces zero by the documented default. The result is a Config that works, too.
 func (c Config[T]) spelled() Config[T] {
-	c.ResolveEvery = conf.Or(c.ResolveEvery, defaultResolveEvery)
+	if c.Resolve != nil {
+		c.ResolveEvery = conf.Or(c.ResolveEvery, defaultResolveEvery)
+	}
 	c.Overprovisioning = conf.Or(c.Overprovisioning, defaultOverprovisioning)
 	c.MaxTries = conf.Or(c.MaxTries, defaultMaxTries)
 	c.ConsecutiveFailures = conf.Or(c.ConsecutiveFailures, defaultConsecutive)
@@ -245,9 +247,11 @@ func (c Config[T]) spelled() Config[T] {
 	c.MaxEjectFor = conf.Or(c.MaxEjectFor, max(defaultMaxEjectFor, c.EjectFor))
 	c.GoodProbes = conf.Or(c.GoodProbes, defaultGoodProbes)
 	c.SlowStart = conf.Or(c.SlowStart, defaultSlowStart)
-	c.ProbeInterval = conf.Or(c.ProbeInterval, defaultProbeInterval)
-	c.ProbeTimeout = conf.Or(c.ProbeTimeout, min(defaultProbeTimeout, c.ProbeInterval))
-	c.BadProbes = conf.Or(c.BadProbes, defaultBadProbes)
+	if c.Probe != nil {
+		c.ProbeInterval = conf.Or(c.ProbeInterval, defaultProbeInterval)
+		c.ProbeTimeout = conf.Or(c.ProbeTimeout, min(defaultProbeTimeout, c.ProbeInterval))
+		c.BadProbes = conf.Or(c.BadProbes, defaultBadProbes)
+	}
 	if c.FailoverIf == nil {
 		c.FailoverIf = Movable
 	}

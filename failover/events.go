@@ -24,8 +24,8 @@ type events struct{ inorder.Queue[Event] }
 
 func (e *events) deliver(g *core) {
 	e.Deliver(&g.mu, func(next Event) {
-		if g.set.onChange != nil {
-			defer g.set.onChange(next) // it hears of it even if the log's handler panics
+		if hear := g.set().onChange; hear != nil {
+			defer hear(next) // it hears of it even if the log's handler panics
 		}
 		g.log(next)
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/conf"
@@ -15,7 +14,6 @@ import (
 // concurrent use. A nil Group passes calls through with the zero T.
 type Group[T any] struct {
 	core
-	given Config[T] // with defaults in place of zeros
 }
 
 // New returns a group, or an error that names every field of c that cannot work.
@@ -23,19 +21,15 @@ func New[T any](c Config[T]) (*Group[T], error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	g := &Group[T]{given: c.spelled()}
-	c = c.withDefaults()
-	g.set = newSettings(&c)
-	g.label, g.start = telemetry.Label("failover", c.Name), time.Now()
+	g := &Group[T]{}
+	g.title, g.label, g.start = c.Name, telemetry.Label("failover", c.Name), time.Now()
 	g.states = make(map[string]*state, len(c.Targets))
 	g.scope = telemetry.NewScope(telemetry.Options{
 		Type: "failover", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
 	})
-	g.finder.ready.Store(c.Resolve == nil || len(c.Targets) > 0)
-	if c.Resolve != nil {
-		g.finder.find = func(ctx context.Context) error { return g.resolve(ctx, c.Resolve) }
-	}
+	g.ready.Store(len(c.Targets) > 0)
+	g.table.Store(&table{set: g.settingsOf(c)})
 	g.replace(g.targetsOf(c.Targets))
 	telemetry.Attach(g.scope, (*source)(&g.core))
 	return g, nil
@@ -50,14 +44,18 @@ func MustNew[T any](c Config[T]) *Group[T] {
 	return g
 }
 
-// Config returns what the group was made of, with the defaults in place of zeros; its Targets are those to begin with. That of a
-// nil Group is the zero Config.
+// Config returns what the group goes by at present, with the defaults in place of zeros; its Targets are the present ones, by
+// their levels, whoever has set them. That of a nil Group is the zero Config.
 func (g *Group[T]) Config() Config[T] {
 	if g == nil {
 		return Config[T]{}
 	}
-	c := g.given
-	c.Targets = slices.Clone(c.Targets)
+	t := g.table.Load()
+	c := *t.set.given.(*Config[T])
+	c.Targets = make([]Target[T], len(t.all))
+	for i, x := range t.all {
+		c.Targets[i] = Target[T]{Name: x.name, Value: valueOf[T](x), Priority: x.priority, Weight: x.weight}
+	}
 	return c
 }
 
@@ -114,12 +112,12 @@ func (g *Group[T]) Update(ts []Target[T]) error {
 		return err
 	}
 	g.replace(g.targetsOf(ts))
-	g.finder.ready.Store(true)
+	g.ready.Store(true)
 	return nil
 }
 
 // targetsOf makes targets, and who makes their states and probes.
-func (g *Group[T]) targetsOf(ts []Target[T]) []candidate {
+func (*Group[T]) targetsOf(ts []Target[T]) []candidate {
 	all := make([]candidate, len(ts))
 	for i, t := range ts {
 		all[i] = candidate{name: t.Name, make: func(s *state) *target { return newTarget(t, s) }}

@@ -15,22 +15,23 @@ func (g *core) mayEjectLocked() bool {
 			out++
 		}
 	}
-	most := int(math.Ceil(g.set.maxEjected*float64(len(g.states)) - 1e-9))
+	most := int(math.Ceil(g.set().maxEjected*float64(len(g.states)) - 1e-9))
 	return out < max(most, 1)
 }
 
 // ejectLocked leaves a target alone for a while. The caller makes the table anew.
 func (g *core) ejectLocked(t *target, why string, now time.Duration) {
+	set := g.set()
 	if t.is() == Healthy { // each while that it has been well for halves the next
-		for well := now - time.Duration(t.since.Load()); t.ejections > 0 && well >= g.hold(t.ejections); {
-			well -= g.hold(t.ejections)
+		for well := now - time.Duration(t.since.Load()); t.ejections > 0 && well >= set.hold(t.ejections); {
+			well -= set.hold(t.ejections)
 			t.ejections--
 		}
 	}
-	if t.ejections == 0 || g.hold(t.ejections) < g.set.maxEjectFor { // more would only take longer to forget
+	if t.ejections == 0 || set.hold(t.ejections) < set.maxEjectFor { // more would only take longer to forget
 		t.ejections++
 	}
-	t.until = now + g.hold(t.ejections)
+	t.until = now + set.hold(t.ejections)
 	t.why, t.goods = why, 0
 	t.rampFrom.Store(0)
 	t.paused.Store(0)
@@ -38,11 +39,11 @@ func (g *core) ejectLocked(t *target, why string, now time.Duration) {
 }
 
 // hold is how long the nth ejection lasts.
-func (g *core) hold(n int) time.Duration {
-	d := g.set.ejectFor
+func (s *settings) hold(n int) time.Duration {
+	d := s.ejectFor
 	for range n - 1 {
-		if d >= g.set.maxEjectFor/2 {
-			return g.set.maxEjectFor
+		if d >= s.maxEjectFor/2 {
+			return s.maxEjectFor
 		}
 		d *= 2
 	}
@@ -51,7 +52,7 @@ func (g *core) hold(n int) time.Duration {
 
 // overLocked is for a target whose ejection is over.
 func (g *core) overLocked(t *target, now time.Duration) {
-	if g.set.probe != nil && t.goods >= g.set.goodProbes {
+	if set := g.set(); set.probe != nil && t.goods >= set.goodProbes {
 		g.backLocked(t, "probes are good", now)
 		return
 	}
@@ -67,7 +68,7 @@ func (g *core) backLocked(t *target, why string, now time.Duration) {
 	t.rhythm.reset()
 	t.cost.reset()
 	t.bads = 0
-	if g.set.slowStart > 0 {
+	if g.set().slowStart > 0 {
 		t.rampFrom.Store(max(int64(now), 1))
 	}
 	g.changeLocked(t, Healthy, why, now)
@@ -78,7 +79,7 @@ func (g *core) changeLocked(t *target, to State, why string, now time.Duration) 
 	from := t.is()
 	t.condition.Store(uint32(to))
 	t.since.Store(int64(now))
-	e := Event{Name: g.set.name, Target: t.name, From: from, To: to, Why: why, At: g.start.Add(now)}
+	e := Event{Name: g.title, Target: t.name, From: from, To: to, Why: why, At: g.start.Add(now)}
 	if to == Ejected {
 		e.Until = g.start.Add(t.until)
 	}
@@ -89,7 +90,7 @@ func (g *core) changeLocked(t *target, to State, why string, now time.Duration) 
 func (g *core) changed(now time.Duration, do func(now time.Duration) (differs bool)) {
 	g.mu.Lock()
 	if do(now) {
-		g.rebuildLocked(g.table.Load().all, now)
+		g.rebuildLocked(g.set(), g.table.Load().all, now)
 	}
 	g.mu.Unlock()
 	g.events.deliver(g)
@@ -108,7 +109,7 @@ func (g *core) wentWell(t *target, trial bool) {
 		case !trial || t.is() != Probing:
 			return false
 		}
-		if t.goods++; t.goods < g.set.goodProbes {
+		if t.goods++; t.goods < g.set().goodProbes {
 			return false
 		}
 		g.backLocked(t, "trials went well", now)
@@ -124,8 +125,9 @@ func (g *core) resume(t *target) {
 // noneIsWell reports whether no target is, as far as is known: each is ejected, or would be if that many may be, or is to
 // show that it is well.
 func (g *core) noneIsWell() bool {
-	for _, t := range g.table.Load().all {
-		if !t.knownDown(g.set.downAfter()) {
+	all := g.table.Load()
+	for _, t := range all.all {
+		if !t.knownDown(all.set.downAfter()) {
 			return false
 		}
 	}
@@ -135,7 +137,7 @@ func (g *core) noneIsWell() bool {
 // wentBad is for the nth failure in a row. Where no more targets may be ejected, it is passed over for a while, as long as
 // another is well.
 func (g *core) wentBad(t *target, n int32, trial bool) {
-	limit := g.set.consecutive
+	limit := g.set().consecutive
 	if !trial && (limit == 0 || n < limit || t.is() != Healthy || n%limit != 0 && t.paused.Load() != 0) {
 		return
 	}
@@ -151,7 +153,7 @@ func (g *core) wentBad(t *target, n int32, trial bool) {
 		case n%limit == 0 && g.mayEjectLocked():
 			g.ejectLocked(t, fmt.Sprintf("%d failures in a row", n), now)
 		default:
-			t.paused.Store(int64(now + g.set.ejectFor))
+			t.paused.Store(int64(now + g.set().ejectFor))
 		}
 		return true
 	})
@@ -159,20 +161,20 @@ func (g *core) wentBad(t *target, n int32, trial bool) {
 
 // fit reports whether a healthy target may be chosen just now. One that is slow to start is, for a share of the calls that
 // grows.
-func (g *core) fit(t *target, now int64) bool {
-	if share := g.warmth(t, now); share < 1 && rand.Float64() >= share {
+func (s *settings) fit(t *target, now int64) bool {
+	if share := s.warmth(t, now); share < 1 && rand.Float64() >= share {
 		return false
 	}
-	return !g.suspect(t, now)
+	return !s.suspect(t, now)
 }
 
 // warmth is how far a target is with its slow start; 1: it is done, or there is none.
-func (g *core) warmth(t *target, now int64) float64 {
+func (s *settings) warmth(t *target, now int64) float64 {
 	from := t.rampFrom.Load()
-	if from == 0 || g.set.slowStart <= 0 {
+	if from == 0 || s.slowStart <= 0 {
 		return 1
 	}
-	return min(max(float64(now-from)/float64(g.set.slowStart), leastShare), 1)
+	return min(max(float64(now-from)/float64(s.slowStart), leastShare), 1)
 }
 
 const (
@@ -181,8 +183,8 @@ const (
 )
 
 // watches reports whether some of the targets may be unfit at times.
-func (g *core) watches(ts []*target) bool {
-	if g.set.suspicion > 0 {
+func (s *settings) watches(ts []*target) bool {
+	if s.suspicion > 0 {
 		return true
 	}
 	for _, t := range ts {

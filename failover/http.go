@@ -61,7 +61,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	g, ctx := t.group.inner(), req.Context()
 	if ctx.Err() == nil {
-		ctx, x.safe = g.withRequestKey(ctx, req), g.mayRepeat(req)
+		x.table = g.table.Load()
+		x.set = x.table.set
+		ctx, x.safe = x.set.withRequestKey(ctx, req), x.set.mayRepeat(req)
 	}
 	if err := x.begin(ctx, g, false); err != nil {
 		return nil, err
@@ -82,23 +84,23 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // withRequestKey asks RequestKey what the request sticks to.
-func (g *core) withRequestKey(ctx context.Context, req *http.Request) context.Context {
-	if g.set.requestKey == nil {
+func (s *settings) withRequestKey(ctx context.Context, req *http.Request) context.Context {
+	if s.requestKey == nil {
 		return ctx
 	}
-	if key := g.set.requestKey(req); key != "" {
+	if key := s.requestKey(req); key != "" {
 		return WithKey(ctx, key)
 	}
 	return ctx
 }
 
 // mayRepeat reports whether a request may be sent to another target after it may have reached one.
-func (g *core) mayRepeat(req *http.Request) bool {
+func (s *settings) mayRepeat(req *http.Request) bool {
 	switch {
 	case httpx.IsUpgrade(req) || !httpx.Replayable(req):
 		return false
-	case g.set.repeatRequest != nil:
-		return g.set.repeatRequest(req)
+	case s.repeatRequest != nil:
+		return s.repeatRequest(req)
 	}
 	return httpx.Idempotent(req)
 }
@@ -106,6 +108,7 @@ func (g *core) mayRepeat(req *http.Request) bool {
 // exchange is a call in a Transport.
 type exchange struct {
 	call
+	table  *table // whose settings the call goes by
 	req    *http.Request
 	next   http.RoundTripper
 	safe   bool        // it may be repeated after it may have reached a target
@@ -117,7 +120,7 @@ type exchange struct {
 // caused reports whether an error is the caller's own doing: the body could not be read, or not be made anew, or the request
 // is malformed. No target would mend that.
 func (x *exchange) caused(err error) bool {
-	return x != nil && (x.unsent || x.body.Caused(err) || httpx.Malformed(err, x.g.set.keepHost))
+	return x != nil && (x.unsent || x.body.Caused(err) || httpx.Malformed(err, x.set.keepHost))
 }
 
 // canceled says why the request's Cancel is closed; nil: it is not.
@@ -210,7 +213,7 @@ func (noURLError) NotSent() bool { return true }
 func (x *exchange) redirect(req *http.Request, to *url.URL) {
 	req.URL = rewritten(x.req, to)
 	switch {
-	case !x.g.set.keepHost:
+	case !x.set.keepHost:
 		req.Host = ""
 	case req.Host == "":
 		req.Host = x.req.URL.Host

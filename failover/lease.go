@@ -26,6 +26,7 @@ type Lease[T any] struct {
 type slip struct {
 	serial atomic.Uint64
 	g      *core
+	set    *settings
 	t      *target
 	began  time.Duration
 	trial  bool
@@ -49,7 +50,7 @@ func (g *Group[T]) Pick(ctx context.Context) (Lease[T], error) {
 		return Lease[T]{}, err
 	}
 	s := slips.Get().(*slip)
-	s.g, s.t, s.began, s.trial = c.g, c.t, c.began, c.trial
+	s.g, s.set, s.t, s.began, s.trial = c.g, c.set, c.t, c.began, c.trial
 	return Lease[T]{c.t.name, valueOf[T](c.t), s, s.serial.Load()}, nil
 }
 
@@ -73,18 +74,18 @@ func (l Lease[T]) Done(err error) {
 	if s == nil || !s.serial.CompareAndSwap(l.serial, l.serial+1) {
 		return
 	}
-	g, t, began, trial := s.g, s.t, s.began, s.trial
-	s.g, s.t = nil, nil
+	g, set, t, began, trial := s.g, s.set, s.t, s.began, s.trial
+	s.g, s.set, s.t = nil, nil, nil
 	slips.Put(s)
-	g.settle(t, began, trial, err)
+	g.settle(set, t, began, trial, err)
 }
 
 // settle takes the result of a lease.
-func (g *core) settle(t *target, began time.Duration, trial bool, err error) {
+func (g *core) settle(set *settings, t *target, began time.Duration, trial bool, err error) {
 	if err == nil {
-		defer g.deposit()
+		defer set.deposit()
 		g.counts.atOnce.Add()
-		g.wentOn(t, began, trial)
+		g.wentOn(set, t, began, trial)
 		return
 	}
 	judged := false
@@ -92,11 +93,11 @@ func (g *core) settle(t *target, began time.Duration, trial bool, err error) {
 		if !judged { // CountIf, or the error's methods, panicked
 			g.counts.failed.Add(1)
 			g.counts.attempt(1, telemetry.Failure)
-			g.wentWrong(t, began, telemetry.ErrorType(telemetry.ErrAborted), trial)
+			g.wentWrong(set, t, began, telemetry.ErrorType(telemetry.ErrAborted), trial)
 		}
 	}()
 	canceled, refused := errors.Is(err, context.Canceled), failure.Refused(err)
-	counts, word := !canceled && !refused && g.set.countIf(err), telemetry.ErrorType(err)
+	counts, word := !canceled && !refused && set.countIf(err), telemetry.ErrorType(err)
 	timeout := errors.Is(err, context.DeadlineExceeded)
 	judged = true
 	switch {
@@ -107,13 +108,13 @@ func (g *core) settle(t *target, began time.Duration, trial bool, err error) {
 		return
 	case refused:
 		g.counts.attempt(1, telemetry.Refused)
-		g.turnedAway(t, began, trial)
+		g.turnedAway(set, t, began, trial)
 	case !counts:
 		g.counts.attempt(1, telemetry.Failure)
 		g.saysNothing(t, began, trial)
 	default:
 		g.counts.attempt(1, outcomeIf(timeout))
-		defer g.wentWrong(t, began, word, trial)
+		defer g.wentWrong(set, t, began, word, trial)
 	}
 	g.counts.failed.Add(1)
 }

@@ -2,10 +2,10 @@ package failover
 
 import "time"
 
-// What an attempt says about its target. Each ends the attempt, and is called once.
+// What an attempt says about its target, of a call that went by these settings. Each ends the attempt, and is called once.
 
 // wentOn: it went well.
-func (g *core) wentOn(t *target, began time.Duration, trial bool) {
+func (g *core) wentOn(set *settings, t *target, began time.Duration, trial bool) {
 	now := g.now()
 	t.inFlight.add(-1)
 	if trial {
@@ -22,10 +22,10 @@ func (g *core) wentOn(t *target, began time.Duration, trial bool) {
 		}
 	}
 	g.count(t, now-began)
-	if g.set.balance == PeakEWMA {
+	if set.balance == PeakEWMA {
 		t.cost.observe(int64(now), now-began)
 	}
-	if g.set.suspicion > 0 {
+	if set.suspicion > 0 {
 		t.rhythm.beat(int64(now))
 	}
 	if t.is() != Healthy {
@@ -52,7 +52,7 @@ func (g *core) tooLate(t *target, came tally) {
 }
 
 // wentWrong: it failed.
-func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool) {
+func (g *core) wentWrong(set *settings, t *target, began time.Duration, word string, trial bool) {
 	now := g.now()
 	t.inFlight.add(-1)
 	t.failedWith(word)
@@ -64,16 +64,16 @@ func (g *core) wentWrong(t *target, began time.Duration, word string, trial bool
 		return
 	}
 	t.bad.Add(1)
-	if g.set.balance == PeakEWMA {
+	if set.balance == PeakEWMA {
 		t.cost.penalise(int64(now), now-began)
 	}
 	g.wentBad(t, t.failures.Add(1), trial)
 }
 
 // turnedAway: it was refused, which is no failure, but makes the target no more attractive either.
-func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
+func (g *core) turnedAway(set *settings, t *target, began time.Duration, trial bool) {
 	t.inFlight.add(-1)
-	if g.set.balance == PeakEWMA {
+	if set.balance == PeakEWMA {
 		now := g.now()
 		t.cost.penalise(int64(now), now-began)
 	}
@@ -84,9 +84,9 @@ func (g *core) turnedAway(t *target, began time.Duration, trial bool) {
 
 // tooShort reports whether a call whose caller has gone had less time than calls usually take: that says nothing of its
 // target.
-func (g *core) tooShort(took time.Duration) bool {
-	if most := g.heeded.Load(); most > 0 {
-		return float64(took) < float64(most)/(timesSlow*g.set.slowFactor)
+func (g *core) tooShort(set *settings, took time.Duration) bool {
+	if most := g.heeded.Load(); most > 0 && set.slowFactor > 0 {
+		return float64(took) < float64(most)/(timesSlow*set.slowFactor)
 	}
 	return took < time.Millisecond // what is usual is not known yet
 }

@@ -12,19 +12,11 @@ import (
 // ejects the worst first. The median, and the median of the distances from it, say what is usual as long as that is true
 // of half of the targets. (A mean and its deviation, as in Envoy's rule of 1.9 deviations, are drawn so far towards many dead
 // targets that they see none of them.)
-func (g *core) judgeLocked(ts []*target, now time.Duration) {
-	passed := int(min((now-g.judged)/(g.set.window/spells), spells+1))
-	g.judged = now
-	limited := g.heeded.Load() > 0
-	for _, t := range ts {
-		t.turnLocked(limited)
-		for range passed - 1 { // spells in which nobody called: what came before is that much older
-			t.window.add(tally{})
-		}
-	}
+func (g *core) judgeLocked(t *table, now time.Duration) {
+	g.turnLocked(t, now)
 	var seen []judged
-	for _, t := range ts {
-		if w := t.window.sum(); t.is() == Healthy && w.calls() >= g.set.minCalls {
+	for _, t := range t.all {
+		if w := t.window.sum(); t.is() == Healthy && w.calls() >= g.set().minCalls {
 			seen = append(seen, judged{t, w})
 		}
 	}
@@ -37,6 +29,19 @@ func (g *core) judgeLocked(ts []*target, now time.Duration) {
 	for _, o := range found {
 		if o.is() == Healthy && g.mayEjectLocked() {
 			g.ejectLocked(o.target, o.why, now)
+		}
+	}
+}
+
+// turnLocked begins another spell of all windows.
+func (g *core) turnLocked(t *table, now time.Duration) {
+	passed := int(min((now-g.judged)/(t.set.window/spells), spells+1))
+	g.judged = now
+	limited := g.heeded.Load() > 0
+	for _, t := range t.all {
+		t.turnLocked(limited)
+		for range passed - 1 { // spells in which nobody called: what came before is that much older
+			t.window.add(tally{})
 		}
 	}
 }
@@ -66,13 +71,14 @@ type outlier struct {
 
 // outliers are those that are to be ejected.
 func (g *core) outliers(all []judged) (found []outlier) {
-	if g.set.failureMargin > 0 {
-		found = g.failing(found, all)
+	set := g.set()
+	if set.failureMargin > 0 {
+		found = set.failing(found, all)
 	}
-	if g.set.slowFactor > 0 {
+	if set.slowFactor > 0 {
 		for level := range levelsOf(all) { // each by itself: another one may be further away
-			level = slices.DeleteFunc(slices.Clone(level), func(j judged) bool { return j.seen.timed < g.set.minCalls })
-			found = g.slow(found, level)
+			level = slices.DeleteFunc(slices.Clone(level), func(j judged) bool { return j.seen.timed < set.minCalls })
+			found = set.slow(found, level)
 		}
 	}
 	return found
@@ -96,15 +102,15 @@ func levelsOf(all []judged) iter.Seq[[]judged] {
 
 // limitLocked says what of the time of a call is heeded from now on: a few times what would be slow, in the slowest level.
 func (g *core) limitLocked(seen []judged) {
-	most, busiest := 0.0, uint64(0)
+	set, most, busiest := g.set(), 0.0, uint64(0)
 	for level := range levelsOf(seen) {
 		var usual []float64
 		for _, j := range level {
 			busiest = max(busiest, j.window.busiest())
 			switch {
-			case j.seen.timed >= g.set.minCalls:
+			case j.seen.timed >= set.minCalls:
 				usual = append(usual, j.seen.typical())
-			case j.seen.good >= g.set.minCalls:
+			case j.seen.good >= set.minCalls:
 				usual = append(usual, float64(j.seen.mean()))
 			}
 		}
@@ -113,14 +119,14 @@ func (g *core) limitLocked(seen []judged) {
 			most = max(most, usual[(len(usual)-1)/2])
 		}
 	}
-	if most > 0 && g.set.slowFactor > 0 {
-		g.heeded.Store(int64(min(most*g.set.slowFactor*timesSlow, float64(mostHeeded(busiest)))) + 1)
+	if most > 0 && set.slowFactor > 0 {
+		g.heeded.Store(int64(min(most*set.slowFactor*timesSlow, float64(mostHeeded(busiest)))) + 1)
 	}
 }
 
 // failing are those whose share of failures is too large: by more than the margin, than the others differ, and than chance
 // makes of so few calls.
-func (g *core) failing(found []outlier, all []judged) []outlier {
+func (s *settings) failing(found []outlier, all []judged) []outlier {
 	shares, fewest := make([]float64, len(all)), math.Inf(1)
 	for i, j := range all {
 		shares[i] = float64(j.seen.bad) / float64(j.seen.calls())
@@ -130,14 +136,14 @@ func (g *core) failing(found []outlier, all []judged) []outlier {
 		calls := float64(all[i].seen.calls())
 		both := (shares[i]*calls + usual*fewest) / (calls + fewest)
 		chance := math.Sqrt(both * (1 - both) * (1/calls + 1/fewest))
-		return usual + max(g.set.failureMargin, deviations*spread, ofChance*chance)
+		return usual + max(s.failureMargin, deviations*spread, ofChance*chance)
 	}, func(share, usual float64) string {
 		return fmt.Sprintf("%.0f %% of calls failed, with the others %.0f %%", 100*share, 100*usual)
 	})
 }
 
 // slow are those whose calls take too long.
-func (g *core) slow(found []outlier, all []judged) []outlier {
+func (s *settings) slow(found []outlier, all []judged) []outlier {
 	times, fewest := make([]float64, len(all)), math.Inf(1)
 	for i, j := range all {
 		times[i] = j.seen.typical()
@@ -145,7 +151,7 @@ func (g *core) slow(found []outlier, all []judged) []outlier {
 	}
 	return worse(found, all, times, func(i int, usual, spread float64) float64 {
 		chance := usual * variation * math.Sqrt(1/float64(all[i].seen.timed)+1/fewest)
-		return usual + max(usual*(g.set.slowFactor-1), deviations*spread, ofChance*chance, leastSlowness)
+		return usual + max(usual*(s.slowFactor-1), deviations*spread, ofChance*chance, leastSlowness)
 	}, func(mean, usual float64) string {
 		return fmt.Sprintf("calls took %v, with the others %v", round(mean), round(usual))
 	})

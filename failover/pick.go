@@ -11,28 +11,42 @@ import (
 	"github.com/holdfast-go/holdfast/internal/attempt"
 )
 
-// pick chooses the target of a call's first attempt, at that time. trial is set if that is to find out whether the target is
+// pick chooses the target of a call's first attempt, at that time. c.trial is set if that is to find out whether the target is
 // well again; careful calls are not used for that. Where there is no target the error says why.
-func (g *core) pick(ctx context.Context, now time.Duration, part attempt.Part, trial *bool, careful bool) (*target, error) {
+func (c *call) pick(now time.Duration) (*target, error) {
+	g := c.g
 	if int64(now) >= g.due.Load() {
 		g.tend(now)
 	}
-	if g.finder.find != nil {
-		g.refresh(now)
-	}
 	t := g.table.Load()
-	if part.Others(g) { // another attempt of the same call has been here
-		if x := g.elsewhere(t, ctx, part, nil, now); x != nil {
-			part.Take(g, x.state)
+	if c.set != t.set {
+		t = c.begun(t)
+	}
+	if f := t.set.finder; f != nil {
+		g.refresh(f, now)
+	}
+	if c.part.Others(g) { // another attempt of the same call has been here
+		if x := c.elsewhere(t, c.part, now); x != nil {
+			c.part.Take(g, x.state)
 			return x, nil
 		}
 	}
-	x := g.freely(t, ctx, trial, careful, int64(now))
+	x := g.freely(t, c.ctx, &c.trial, c.careful, int64(now))
 	if x == nil {
 		return nil, g.noTarget(t, nil, now)
 	}
-	part.Take(g, x.state)
+	c.part.Take(g, x.state)
 	return x, nil
+}
+
+// begun is the table that the call goes by, and sets its settings. What has asked its settings already, in a Transport, goes by
+// the table that these came with, if others have come since; unless it had to wait for targets.
+func (c *call) begun(present *table) *table {
+	if c.exchange != nil && len(c.exchange.table.all) > 0 {
+		return c.exchange.table
+	}
+	c.set = present.set
+	return present
 }
 
 // freely chooses as if nothing had happened before.
@@ -49,10 +63,10 @@ func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, 
 		return nil
 	}
 	x := g.among(&l.use, key, now)
-	if g.suspect(x, now) { // nobody of its level is not
+	if t.set.suspect(x, now) { // nobody of its level is not
 		for i := range t.levels {
 			if other := &t.levels[i].use; len(other.targets) > 0 && &t.levels[i] != l {
-				if y := g.among(other, key, now); !g.suspect(y, now) {
+				if y := g.among(other, key, now); !t.set.suspect(y, now) {
 					return y
 				}
 			}
@@ -64,42 +78,42 @@ func (g *core) freely(t *table, ctx context.Context, trial *bool, careful bool, 
 // among chooses one of a pool, for a call with a key or without.
 func (g *core) among(p *pool, key uint64, now int64) *target {
 	if key != 0 {
-		return g.stuck(p, key, now)
+		return p.stuck(key, now)
 	}
 	return g.choose(p, now)
 }
 
 // next chooses the target of a further attempt, at that time: one that has not been tried and is not known to be down; or if there is
 // none of that kind, one that is, within the credit for such.
-func (g *core) next(ctx context.Context, now time.Duration, part attempt.Part, visited []*state) (*target, error) {
-	t := g.table.Load()
-	x := g.elsewhere(t, ctx, part, visited, now)
-	if x == nil && !part.Alone() { // rather one that another attempt is trying than none
-		x = g.elsewhere(t, ctx, attempt.Part{}, visited, now)
+func (c *call) next(now time.Duration) (*target, error) {
+	t := c.g.table.Load()
+	x := c.elsewhere(t, c.part, now)
+	if x == nil && !c.part.Alone() { // rather one that another attempt is trying than none
+		x = c.elsewhere(t, attempt.Part{}, now)
 	}
 	if x == nil {
-		x = g.lastResort(t, visited, now)
+		x = c.lastResort(t, now)
 	}
 	if x == nil {
-		return nil, g.noTarget(t, visited, now)
+		return nil, c.g.noTarget(t, c.visited, now)
 	}
-	part.Take(g, x.state)
+	c.part.Take(c.g, x.state)
 	return x, nil
 }
 
 // elsewhere chooses among those that were not visited and are not known to be down. It begins with the level that a call
 // would begin with, and takes the others in their order.
-func (g *core) elsewhere(t *table, ctx context.Context, part attempt.Part, visited []*state, now time.Duration) *target {
-	down := g.set.downAfter()
+func (c *call) elsewhere(t *table, part attempt.Part, now time.Duration) *target {
+	down := c.set.downAfter()
 	from := func(l *level) *target {
 		left := slices.DeleteFunc(slices.Clone(l.ready), func(x *target) bool {
-			return x.knownDown(down) || slices.Contains(visited, x.state) || part.Taken(g, x.state)
+			return x.knownDown(down) || slices.Contains(c.visited, x.state) || part.Taken(c.g, x.state)
 		})
 		if len(left) == 0 {
 			return nil
 		}
-		p := newPool(left, g.watches(left))
-		return g.among(&p, keyOf(ctx), int64(now))
+		p := newPool(c.set, left)
+		return c.g.among(&p, keyOf(c.ctx), int64(now))
 	}
 	begun := t.draw()
 	if begun != nil {
@@ -119,9 +133,9 @@ func (g *core) elsewhere(t *table, ctx context.Context, part attempt.Part, visit
 
 // lastResort chooses among those that are known to be down: the one that was not tried so for the longest time, as any may be
 // the first that is back.
-func (g *core) lastResort(t *table, visited []*state, now time.Duration) *target {
-	left := slices.DeleteFunc(slices.Clone(t.all), func(x *target) bool { return slices.Contains(visited, x.state) })
-	if len(left) == 0 || g.set.panicBelow < 0 || !g.spare.take(g.counts.calls()) {
+func (c *call) lastResort(t *table, now time.Duration) *target {
+	left := slices.DeleteFunc(slices.Clone(t.all), func(x *target) bool { return slices.Contains(c.visited, x.state) })
+	if len(left) == 0 || c.set.panicBelow < 0 || !c.g.spare.take(c.g.counts.calls()) {
 		return nil
 	}
 	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
@@ -147,7 +161,7 @@ func (c *counts) calls() uint64 {
 func (g *core) noTarget(t *table, visited []*state, now time.Duration) *NoTargetError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e := &NoTargetError{Name: g.set.name}
+	e := &NoTargetError{Name: g.title}
 	for _, x := range t.all {
 		if slices.Contains(visited, x.state) {
 			continue

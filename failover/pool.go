@@ -7,6 +7,7 @@ import (
 
 // pool is what one is chosen from.
 type pool struct {
+	set     *settings // by which
 	targets []*target
 	sums    []float64 // of the weights up to each; nil: they are all the same
 	strides []uint64  // the weights as shares of the heaviest; likewise
@@ -15,8 +16,8 @@ type pool struct {
 
 const longestStride = 1 << 16
 
-func newPool(ts []*target, watched bool) pool {
-	p := pool{targets: ts, watched: watched}
+func newPool(set *settings, ts []*target) pool {
+	p := pool{set: set, targets: ts, watched: set.watches(ts)}
 	if len(ts) < 2 || !slices.ContainsFunc(ts, func(t *target) bool { return t.weight != ts[0].weight }) {
 		return p
 	}

@@ -11,27 +11,59 @@ import (
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// watch probes a target, at first after a pause, until ctx ends. OnChange may end the goroutine: another goes on then.
-func (g *core) watch(ctx context.Context, s *state, first time.Duration) {
+// watch probes a target until its ctx ends.
+type watch struct {
+	g      *core
+	state  *state
+	ctx    context.Context
+	cancel context.CancelFunc
+	anew   chan struct{} // the settings are others; has room for one
+
+	from  time.Duration // when the pause before the next probe began
+	share float64       // of the interval, how long it is: up to a tenth more or less, so that many clients do not probe in step
+}
+
+// tell tells it that the settings are others.
+func (w *watch) tell() {
+	select {
+	case w.anew <- struct{}{}:
+	default: // it is yet to hear of those before
+	}
+}
+
+// pauseFor begins a pause for that share of the interval, or so.
+func (w *watch) pauseFor(share float64) { w.from, w.share = w.g.now(), share*(0.9+0.2*rand.Float64()) }
+
+// left is what is left of the pause, where that is the interval.
+func (w *watch) left(interval time.Duration) time.Duration {
+	return max(w.from+time.Duration(float64(interval)*w.share)-w.g.now(), 0)
+}
+
+// run probes, at that interval to begin with. OnChange may end the goroutine: another goes on then.
+func (w *watch) run(interval time.Duration) {
 	over := false
 	defer func() {
 		if !over {
-			g.background.all.Go(func() { g.watch(ctx, s, jittered(g.set.probeInterval)) })
+			w.pauseFor(1)
+			w.g.background.all.Go(func() { w.run(w.g.set().probeInterval) })
 		}
 	}()
-	pause := time.NewTimer(first)
+	pause := time.NewTimer(w.left(interval))
 	defer pause.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			over = true
 			return
+		case <-w.anew: // a pause that has begun is as long as one that begins now
 		case <-pause.C:
+			t := w.g.table.Load()
+			if x := t.find(w.state); x != nil && t.set.probe != nil {
+				w.probeOnce(t.set, x)
+			}
+			w.pauseFor(1)
 		}
-		if t := g.table.Load().find(s); t != nil {
-			g.probeOnce(ctx, t)
-		}
-		pause.Reset(jittered(g.set.probeInterval))
+		pause.Reset(w.left(w.g.set().probeInterval))
 	}
 }
 
@@ -56,40 +88,45 @@ var (
 
 // probeOnce probes a target, and takes note of what that came to. A probe that does not heed its context counts as a bad one
 // when it is clear that it does not, and as another one each interval after that, until it comes back at last: its own
-// result says nothing by then. One that says too late that all is well is a bad one too.
-func (g *core) probeOnce(ctx context.Context, t *target) {
-	limited, cancel := context.WithTimeout(ctx, g.set.probeTimeout)
+// result says nothing by then. Nor is it waited for any longer when there are other settings: there may be a better Probe. One
+// that says too late that all is well is a bad one too.
+func (w *watch) probeOnce(set *settings, t *target) {
+	g := w.g
+	limited, cancel := context.WithTimeout(w.ctx, set.probeTimeout)
 	defer cancel()
 	result := make(chan error, 1)
-	g.background.all.Go(func() { // watch is one of them all, so nobody has stopped waiting
+	g.background.all.Go(func() { // a watch is one of them all, so nobody has stopped waiting
 		err := errProbeEnds
 		defer func() { result <- err }()
-		if err = g.safely(limited, t); err == nil {
+		if err = g.safely(limited, set, t); err == nil {
 			err = limited.Err()
 		}
 	})
-	hangs := time.NewTimer(2 * g.set.probeTimeout)
+	hangs := time.NewTimer(2 * set.probeTimeout)
 	defer hangs.Stop()
-	for late := false; ; late = true {
+	for late, anew := false, false; !late || !anew; {
 		select {
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			return
 		case err := <-result:
-			if !late && ctx.Err() == nil {
+			if !late && w.ctx.Err() == nil {
 				g.probed(t, err)
 			}
 			return
+		case <-w.anew:
+			anew = true
 		case <-hangs.C:
+			late = true
 			g.probed(t, errProbeHangs)
-			hangs.Reset(jittered(g.set.probeInterval))
+			hangs.Reset(jittered(set.probeInterval))
 		}
 	}
 }
 
 // safely runs the probe. It has no caller whom a panic could reach: that is a bad probe, and is logged.
-func (g *core) safely(ctx context.Context, t *target) (err error) {
+func (g *core) safely(ctx context.Context, set *settings, t *target) (err error) {
 	defer g.logPanic(ctx, "probe", t, &err)
-	return g.set.probe(ctx, t)
+	return set.probe(ctx, t)
 }
 
 // logPanic ends a panic, which becomes an error, and is logged. It is deferred.
@@ -132,7 +169,7 @@ func (g *core) goodLocked(t *target, now time.Duration) {
 	case g.noneIsWell(): // better than any other
 		g.backLocked(t, "a probe is good, and no other target is healthy", now)
 		t.rampFrom.Store(0)
-	case t.goods >= g.set.goodProbes && now >= t.until:
+	case t.goods >= g.set().goodProbes && now >= t.until:
 		g.backLocked(t, "probes are good", now)
 	}
 }
@@ -141,11 +178,11 @@ func (g *core) badLocked(t *target, now time.Duration) {
 	t.goods = 0
 	switch t.is() {
 	case Healthy:
-		if t.bads++; t.bads >= g.set.badProbes {
+		if t.bads++; t.bads >= g.set().badProbes {
 			g.ejectLocked(t, fmt.Sprintf("%d bad probes in a row", t.bads), now)
 		}
 	case Probing: // it is as long again, but no longer: it has not been back
-		t.until = now + g.hold(t.ejections)
+		t.until = now + g.set().hold(t.ejections)
 		g.changeLocked(t, Ejected, "a probe is bad", now)
 	}
 }

@@ -75,7 +75,7 @@ func (g *core) snapshot() Snapshot {
 	}
 	c := &g.counts
 	s := Snapshot{
-		Name: g.set.name, At: g.start.Add(now),
+		Name: g.title, At: g.start.Add(now),
 		Failures: c.failed.Load(), Ignored: c.ignored.Load(), Refused: c.refused.Load(), Late: c.late.Load(),
 		Successes: c.atOnce.Load() + c.wonLater.Load(),
 	}

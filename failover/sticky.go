@@ -29,7 +29,7 @@ func keyOf(ctx context.Context) uint64 {
 const mostLoad = 1.25
 
 // stuck takes the target of a key: of those that have room, the one with the highest score.
-func (g *core) stuck(p *pool, key uint64, now int64) *target {
+func (p *pool) stuck(key uint64, now int64) *target {
 	underWay, weights := 1.0, 0.0 // the call itself
 	for _, t := range p.targets {
 		underWay += float64(t.inFlight.load())
@@ -43,7 +43,7 @@ func (g *core) stuck(p *pool, key uint64, now int64) *target {
 			best, bestScore = t, score
 		}
 		room := math.Ceil(mostLoad * underWay * t.weight / weights)
-		if score > fitScore && float64(t.inFlight.load()) < room && !g.coolFor(t, key, now) && !g.suspect(t, now) {
+		if score > fitScore && float64(t.inFlight.load()) < room && !p.set.coolFor(t, key, now) && !p.set.suspect(t, now) {
 			fit, fitScore = t, score
 		}
 	}
@@ -55,8 +55,8 @@ func (g *core) stuck(p *pool, key uint64, now int64) *target {
 
 // coolFor is what fit is for calls without a key: while a target is slow to start, the share of keys that it does not have
 // yet is the same share all the time.
-func (g *core) coolFor(t *target, key uint64, now int64) bool {
-	share := g.warmth(t, now)
+func (s *settings) coolFor(t *target, key uint64, now int64) bool {
+	share := s.warmth(t, now)
 	return share < 1 && unit(mix(key^t.hash+1)) > share
 }
 

@@ -38,14 +38,14 @@ func (r *rhythm) reset() {
 
 // suspect reports whether a target that has calls under way has been silent for too long. That does not last for ever, as one
 // of those calls may never end: after as long as an ejection it is heard anew.
-func (g *core) suspect(t *target, now int64) bool {
-	if g.set.suspicion == 0 || t.inFlight.load() <= t.open.Load() || t.rhythm.n.Load() < rhythmEnough {
+func (s *settings) suspect(t *target, now int64) bool {
+	if s.suspicion == 0 || t.inFlight.load() <= t.open.Load() || t.rhythm.n.Load() < rhythmEnough {
 		return false
 	}
 	from := t.rhythm.from.Load()
 	phi := float64(now-from) / float64(max(t.rhythm.mean.Load(), 1)) / math.Ln10
-	if phi <= g.set.suspicion {
+	if phi <= s.suspicion {
 		return false
 	}
-	return now-from < int64(g.set.ejectFor) || !t.rhythm.from.CompareAndSwap(from, now)
+	return now-from < int64(s.ejectFor) || !t.rhythm.from.CompareAndSwap(from, now)
 }

@@ -9,6 +9,7 @@ import (
 
 // table is the targets as calls find them. It does not change: with each change of a state there is another.
 type table struct {
+	set    *settings // that it was made by, and calls that begin with it go by
 	all    []*target // in the order of the levels
 	levels []level
 	only   *level    // the level that gets all first attempts; nil: several do, or none can
@@ -28,9 +29,9 @@ type level struct {
 	until    int       // of a hundred calls: the level that comes before has those below, the next those from here on
 }
 
-// newTable sorts targets into levels, and says who gets what.
-func (g *core) newTable(ts []*target, now time.Duration) *table {
-	t := &table{all: slices.Clone(ts)}
+// newTable sorts targets into levels, and says who gets what. trials says that calls find out who is well again.
+func newTable(set *settings, ts []*target, trials bool, now time.Duration) *table {
+	t := &table{set: set, all: slices.Clone(ts)}
 	slices.SortStableFunc(t.all, func(a, b *target) int { return cmp.Compare(a.priority, b.priority) })
 	for rest := t.all; len(rest) > 0; {
 		n := slices.IndexFunc(rest, func(x *target) bool { return x.priority != rest[0].priority })
@@ -40,16 +41,16 @@ func (g *core) newTable(ts []*target, now time.Duration) *table {
 		t.levels = append(t.levels, level{priority: rest[0].priority, all: rest[:n:n]})
 		rest = rest[n:]
 	}
-	g.sortOut(t, now)
-	g.spill(t)
-	if g.set.probe == nil || g.closed { // no probe finds out
+	t.sortOut(now)
+	t.spill()
+	if trials { // no probe finds out
 		t.trials = t.waiting()
 	}
 	return t
 }
 
 // sortOut says which targets are healthy, and which of those are well. If none is, those that would be passed over are not.
-func (g *core) sortOut(t *table, now time.Duration) {
+func (t *table) sortOut(now time.Duration) {
 	well := 0
 	for i := range t.levels {
 		l := &t.levels[i]
@@ -60,7 +61,7 @@ func (g *core) sortOut(t *table, now time.Duration) {
 			l.ready = append(l.ready, x)
 			if x.paused.Load() == 0 {
 				l.well = append(l.well, x)
-				l.warm = max(l.warm, g.warmth(x, int64(now)))
+				l.warm = max(l.warm, t.set.warmth(x, int64(now)))
 			}
 		}
 		t.ready += len(l.ready)
@@ -101,10 +102,10 @@ func (t *table) before(i int) int {
 // overprovisioning, in percent, and the next what is left. Where all together cannot take 100 % each gets its part of what
 // they can, and a level of which too little is healthy uses all of its targets. A level of which all are slow to start
 // begins with a little.
-func (g *core) spill(t *table) {
+func (t *table) spill() {
 	health, total := make([]int, len(t.levels)), 0
 	for i, l := range t.levels {
-		health[i] = int(min(100*g.set.overprovisioning*l.warm*float64(len(l.well))/float64(len(l.all))+1e-9, 100))
+		health[i] = int(min(100*t.set.overprovisioning*l.warm*float64(len(l.well))/float64(len(l.all))+1e-9, 100))
 		if len(l.well) > 0 {
 			health[i] = max(health[i], 1)
 		}
@@ -119,9 +120,9 @@ func (g *core) spill(t *table) {
 		}
 		given = min(given+part, 100)
 		l.until = given
-		l.use = newPool(l.well, g.watches(l.well))
-		if gets := part > 0 || total == 0 && i == 0; !enough && gets && g.panics(l) {
-			l.use = newPool(l.all, g.watches(l.all))
+		l.use = newPool(t.set, l.well)
+		if gets := part > 0 || total == 0 && i == 0; !enough && gets && t.set.panics(l) {
+			l.use = newPool(t.set, l.all)
 			t.panics = true
 		}
 	}
@@ -142,16 +143,16 @@ func (g *core) spill(t *table) {
 }
 
 // panics reports whether so little of a level is healthy that all of it is to be used.
-func (g *core) panics(l *level) bool {
+func (s *settings) panics(l *level) bool {
 	switch {
-	case g.set.panicBelow < 0:
+	case s.panicBelow < 0:
 		return false
 	case len(l.ready) == 0:
 		return true
-	case g.set.balance == Ordered:
+	case s.balance == Ordered:
 		return false
 	}
-	return float64(len(l.ready)) < g.set.panicBelow*float64(len(l.all))
+	return float64(len(l.ready)) < s.panicBelow*float64(len(l.all))
 }
 
 // draw says which level a call begins with; nil: none has anybody.

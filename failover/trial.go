@@ -34,15 +34,15 @@ func (t *trial) over(began time.Duration) {
 func (g *core) tryOut(t *table, patient bool, now int64) *target {
 	if many := len(t.trials); many > fewTrials {
 		next := g.nextTrial.Load()
-		if now < next || !g.nextTrial.CompareAndSwap(next, now+int64(g.set.ejectFor)/int64(many)) {
+		if now < next || !g.nextTrial.CompareAndSwap(next, now+int64(t.set.ejectFor)/int64(many)) {
 			return nil
 		}
 	}
 	for _, x := range t.trials {
-		if patient && now-x.since.Load() < int64(g.set.ejectFor) {
+		if patient && now-x.since.Load() < int64(t.set.ejectFor) {
 			continue
 		}
-		if x.trial.take(now, max(g.set.maxEjectFor, longestTrial)) {
+		if x.trial.take(now, max(t.set.maxEjectFor, longestTrial)) {
 			return x
 		}
 	}
