@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// soak is a run.
+type soak struct {
+	options
+	out   io.Writer
+	plan  *plan
+	sites []*site
+	lag   *lag
+	base  int // goroutines while nothing happens
+
+	began time.Time
+	tally *tally
+	over  bool // it cannot go on
+}
+
+// enough complaints are as good as more.
+const enough = 20
+
+// run is the whole soak. The error says that something was not as it should be.
+func run(ctx context.Context, out io.Writer, o options) error {
+	s := &soak{options: o, out: out, plan: newPlan(o.seed, o.only), tally: newTally(), began: time.Now()}
+	if err := s.open(); err != nil {
+		s.close()
+		return err
+	}
+	defer s.close()
+	fmt.Fprintf(out, "%d orders of %d policies, %d faults: %d combinations. Seed %d, for %v.\n",
+		len(orders), len(kinds), len(faults), len(s.plan.all), o.seed, o.duration)
+	p := progress{every: min(max(o.duration/12, time.Second), 10*time.Second), last: s.began}
+	for time.Since(s.began) < o.duration && ctx.Err() == nil && !s.over {
+		if err := s.round(); err != nil {
+			return err
+		}
+		p.tell(s)
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "Interrupted: this is what there was by then.")
+	}
+	s.report()
+	if s.tally.violations > 0 {
+		return errors.New("something was not as it should be")
+	}
+	return nil
+}
+
+func (s *soak) open() error {
+	for range s.atOnce {
+		at, err := openSite()
+		if err != nil {
+			return err
+		}
+		s.sites = append(s.sites, at)
+	}
+	s.lag = measureLag()
+	s.base = settledGoroutines()
+	return nil
+}
+
+func (s *soak) close() {
+	for _, at := range s.sites {
+		at.close()
+	}
+	if s.lag != nil {
+		s.lag.close()
+	}
+}
+
+// round runs a combination at each site, all at once, and then looks whether all is as it was before.
+func (s *soak) round() error {
+	worlds := make([]*world, len(s.sites))
+	for i, at := range s.sites {
+		var err error
+		if worlds[i], err = newWorld(s.plan.next(), s.seed, at); err != nil {
+			return fmt.Errorf("%s: %w", worlds[i], err)
+		}
+	}
+	s.lag.worst()
+	unsettled := make([]bool, len(worlds))
+	var all sync.WaitGroup
+	for i, w := range worlds {
+		all.Go(func() { unsettled[i] = !w.burst() || !w.settle() })
+	}
+	all.Wait()
+	s.judgeTimes(worlds)
+	s.judgeGoroutines(worlds)
+	for i, w := range worlds {
+		s.conclude(w)
+		if unsettled[i] {
+			s.over = true // what is left of it would be in the way of others
+		}
+	}
+	return nil
+}
+
+// judgeTimes complains of calls that returned too late. How late is too late depends on how late the machine was.
+func (s *soak) judgeTimes(worlds []*world) {
+	worst := s.lag.worst()
+	s.tally.lag = max(s.tally.lag, worst)
+	for _, w := range worlds {
+		for _, c := range w.calls {
+			if bound := s.late + lags*worst; c.late > bound+c.allowed {
+				w.complain("%s: it returned %v after its context had ended, and the bound is %v (a plain sleep was %v late)",
+					c, c.late.Round(ms), bound.Round(ms), worst.Round(ms))
+			}
+		}
+	}
+}
+
+// lags is how many times as late as a plain sleep a call may be in any case: its end goes through several goroutines, and each
+// waits for its turn.
+const lags = 10
+
+// judgeGoroutines waits until as many are there as at the start.
+func (s *soak) judgeGoroutines(worlds []*world) {
+	end := time.Now().Add(longest)
+	for runtime.NumGoroutine() > s.base {
+		if time.Now().After(end) {
+			s.blame(worlds)
+			s.over = true
+			return
+		}
+		for _, w := range worlds {
+			w.closeIdle() // of connections that were only being made when it came to rest
+		}
+		time.Sleep(ms)
+	}
+}
+
+// conclude takes what came of a world into the tally, and tells of complaints.
+func (s *soak) conclude(w *world) {
+	complaints := w.complaints.list()
+	s.tally.add(w, len(complaints))
+	for _, text := range complaints {
+		fmt.Fprintf(s.out, "\nVIOLATION in %s, pass %d, seed %d: %s\n", w, w.pass, s.seed, text)
+	}
+	if len(complaints) > 0 {
+		fmt.Fprintf(s.out, "Again: go run ./examples/soak -duration %v -seed %d -only %s\n", s.again(w), s.seed, w)
+	}
+	if s.tally.violations >= enough {
+		s.over = true
+	}
+}
+
+// again is how long a soak of one combination takes to come to the pass of the world, with some passes to spare.
+func (s *soak) again(w *world) time.Duration {
+	return max(10*time.Second, time.Duration(w.pass/s.atOnce+1)*time.Second)
+}
