@@ -99,7 +99,8 @@ func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Handler returns next with its requests under the stack, on the server's side: a bulkhead in its HTTP form, a breaker, and
 // other Runners, by their Run, with a status of 5xx (but 501 and 505) as a failure. What is refused is answered with 503 and
-// a Retry-After. A nil Stack lets all requests pass.
+// a Retry-After. What retries below it have tried to the end is marked, as by [retry.Handler], so that no retry above, in the
+// process that asked, repeats it. A nil Stack lets all requests pass.
 //
 // It panics if there is a retry or a hedge in the stack, or next is nil: a request can be answered once.
 func (s *Stack) Handler(next http.Handler) http.Handler {
@@ -112,7 +113,7 @@ func (s *Stack) Handler(next http.Handler) http.Handler {
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		next = s.layers[i].handler(next)
 	}
-	return next
+	return retry.Handler(next)
 }
 
 func (l *layer) handler(next http.Handler) http.Handler {

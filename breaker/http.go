@@ -15,7 +15,8 @@ import (
 //
 // A refused request is an [*OpenError]. Status 429 and 5xx (but 501 and 505) count as failures, as a [*StatusError] to
 // Classify; the caller gets the response all the same. When 429 or 503 come with a Retry-After, the breaker opens until
-// then, for MaxOpenFor at the most. The result of a request is known when its header is there: a body that breaks off
+// then, for MaxOpenFor at the most. A request that a bulkhead of holdfast has refused in the server is a refusal here too
+// (it says so: Holdfast-Refused: yes), and no failure. The result of a request is known when its header is there: a body that breaks off
 // later is not seen.
 func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
 	t := &transport{Over: httpx.OverNext(next)}
@@ -94,12 +95,24 @@ func verdict(resp *http.Response, err error) error {
 	if err != nil || !httpx.Failure(resp.StatusCode) {
 		return err
 	}
-	return httpx.NewStatusError(resp, time.Now())
+	status := httpx.NewStatusError(resp, time.Now())
+	if httpx.Refused(resp.Header) {
+		return &refusedThere{status}
+	}
+	return status
 }
+
+// refusedThere is one request's refusal by a server that works on others. A server that refuses a few in a burst is not down:
+// were they failures, or their Retry-After heard, it would lose all calls of this client for the sake of those few.
+type refusedThere struct{ status *StatusError }
+
+func (e *refusedThere) Error() string { return "refused: " + e.status.Error() }
+func (e *refusedThere) Unwrap() error { return e.status }
+func (e *refusedThere) Refused() bool { return true }
 
 // heed keeps calls away from a host that has said when it will be back.
 func (c *call) heed(resp *http.Response) {
-	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable || httpx.Refused(resp.Header) {
 		return
 	}
 	now := time.Now()

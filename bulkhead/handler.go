@@ -14,7 +14,8 @@ import (
 // refuses the rest at once. A nil b lets all requests pass.
 //
 // A request that has no place is answered with 503 (429 if the Rate refused it) and a Retry-After of at least a second,
-// a little different each time so that clients do not come back together. A request that was cancelled while it waited is not
+// a little different each time so that clients do not come back together. The header Holdfast-Refused: yes says that this is
+// about the one request, so that a breaker in the client stays closed for the others. A request that was cancelled while it waited is not
 // answered: its client has gone, or finds the connection closed. Config.Exempt says what needs no place,
 // Config.RequestPriority what goes first.
 //
@@ -164,6 +165,7 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 			status = http.StatusTooManyRequests
 		}
 	}
+	httpx.MarkRefused(w.Header())
 	httpx.Refuse(ctx, w, status, after)
 }
 

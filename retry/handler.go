@@ -24,7 +24,10 @@ func Handler(next http.Handler) http.Handler {
 				DoNotRetry(h)
 			}
 		})
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), belowKey{}, b)))
+		under := r.WithContext(context.WithValue(r.Context(), belowKey{}, b))
+		// What the mux and the handler have put into their copy is for who is outside; net/http removes the files of the form.
+		defer func() { r.Pattern, r.MultipartForm = under.Pattern, under.MultipartForm }()
+		next.ServeHTTP(w, under)
 	})
 }
 

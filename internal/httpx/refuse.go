@@ -4,7 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"net/textproto"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -24,6 +26,25 @@ func Refuse(ctx context.Context, w http.ResponseWriter, status int, after time.D
 		return
 	}
 	http.Error(w, http.StatusText(status), status) // the text of an error has names in it that are nobody's business
+}
+
+// RefusedHeader with the value "yes" is on the answer to a request that found no place: a word about this request, and not,
+// as its status and its Retry-After alone could be read, about all others.
+const RefusedHeader = "Holdfast-Refused"
+
+const yes = "yes"
+
+// MarkRefused marks a response as such an answer. h is the response's header, before it is written.
+func MarkRefused(h http.Header) { h.Set(RefusedHeader, yes) }
+
+// Refused reports whether a response is marked so.
+func Refused(h http.Header) bool {
+	for _, line := range h[RefusedHeader] {
+		if strings.EqualFold(textproto.TrimString(line), yes) {
+			return true
+		}
+	}
+	return false
 }
 
 // Refusal is whether a handler below has refused a request, which says nothing of the server to who judges it by its status.
