@@ -19,12 +19,22 @@ func (b books) calls() uint64 { return b.successes + b.failures + b.ignored + b.
 
 // watched is a policy in a stack, the tap above it, and what it says of itself.
 type watched struct {
-	name   string
-	policy holdfast.Runner
-	tap    *tap
-	books  func() books
-	held   func() string // what has not come back; empty: nothing
+	name    string
+	policy  holdfast.Runner
+	tap     *tap
+	books   func() books
+	held    func() string // what has not come back; empty: nothing
+	columns columns
 }
+
+// columns are how much the tap knows of what the books should have, beside the sum.
+type columns uint8
+
+const (
+	sums   columns = iota // nothing: in a Handler there are no errors
+	bounds                // in a Transport, a response may be a success or not; an error is none, and a panic a failure
+	exact                 // of functions, what has no error is a success
+)
 
 func watchRetry(p *retry.Policy) watched {
 	return watched{policy: p, books: func() books {
@@ -100,9 +110,21 @@ func (w *watched) unsettled() string {
 			return w.name + ": " + what
 		}
 	}
-	if made, b := w.tap.calls(), w.books(); b.calls() != made {
-		return fmt.Sprintf("%s: %d calls were made, and the books have %d: %d successes, %d failures, %d ignored, %d refused",
-			w.name, made, b.calls(), b.successes, b.failures, b.ignored, b.refused)
+	return w.unbalanced()
+}
+
+// unbalanced is what the books have otherwise than the tap; empty: nothing.
+func (w *watched) unbalanced() string {
+	b := w.books()
+	seen := fmt.Sprintf("%s: the books have %d successes, %d failures, %d ignored, %d refused", w.name, b.successes, b.failures, b.ignored, b.refused)
+	well := w.tap.ended[well].Load()
+	switch made := w.tap.calls(); {
+	case b.calls() != made:
+		return fmt.Sprintf("%s, which is %d calls; %d were made", seen, b.calls(), made)
+	case w.columns >= bounds && b.successes > well, w.columns == exact && b.successes != well:
+		return fmt.Sprintf("%s; %d calls came back without an error", seen, well)
+	case w.columns >= bounds && b.failures < w.tap.ended[panicked].Load():
+		return fmt.Sprintf("%s; %d calls have panicked", seen, w.tap.ended[panicked].Load())
 	}
 	return ""
 }

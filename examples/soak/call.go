@@ -48,10 +48,10 @@ var (
 const callsOfBurst = 8
 
 // drawCalls draws what is called in one combination.
-func drawCalls(r *rand.Rand) (cs []*call) {
+func drawCalls(r *rand.Rand, of []door) (cs []*call) {
 	for i := range callsOfBurst {
 		c := planned{
-			id: fmt.Sprintf("call-%d", i), door: &doors[r.IntN(len(doors))], method: http.MethodGet, size: oneOf(r, 100, 100, 6000),
+			id: fmt.Sprintf("call-%d", i), door: &of[r.IntN(len(of))], method: http.MethodGet, size: oneOf(r, 100, 100, 6000),
 			from: time.Duration(r.Int64N(int64(60 * ms))), deadline: oneOf(r, 20*ms, 100*ms, 250*ms),
 		}
 		switch r.IntN(6) {

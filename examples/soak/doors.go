@@ -15,6 +15,7 @@ type door struct {
 	call func(ctx context.Context, w *world, c *call) ([]byte, error)
 }
 
+// doors are all of them. Those of functions are the rest, after the first.
 var doors = []door{
 	{"Transport", throughTransport},
 	{"Do", func(ctx context.Context, w *world, c *call) ([]byte, error) {

@@ -44,11 +44,20 @@ func (c *call) judge(ctx context.Context, w *world, r *result) {
 	default:
 		c.judgeError(ctx, w, r.err)
 	}
-	if c.cancel < 0 && c.sent.Load() != 0 {
-		w.complain("%s: its context was done, and it has sent %d requests", c, c.sent.Load())
-	}
-	if c.outcome == refused && c.sent.Load() != 0 {
-		w.complain("%s: it was refused, which says that nothing was done, and has sent %d requests: %v", c, c.sent.Load(), r.err)
+	c.judgeSent(w, r.err)
+}
+
+// judgeSent: how many requests a call makes follows from what became of it.
+func (c *call) judgeSent(w *world, err error) {
+	switch sent := int(c.sent.Load()); {
+	case c.cancel < 0 && sent > 0:
+		w.complain("%s: its context was done, and it has sent %d requests", c, sent)
+	case c.outcome == refused && sent > 0:
+		w.complain("%s: it was refused, which says that nothing was done, and has sent %d requests: %v", c, sent, err)
+	case c.outcome == success && sent == 0:
+		w.complain("%s: it succeeded, and has sent nothing", c)
+	case w.most > 0 && sent > w.most:
+		w.complain("%s: it has sent %d requests, and the stack says that it makes %d at most", c, sent, w.most)
 	}
 }
 

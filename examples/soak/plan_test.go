@@ -72,7 +72,7 @@ func TestDraw(t *testing.T) {
 		if _, err := drawSettings(r); err != nil {
 			t.Fatal(err)
 		}
-		for _, made := range drawCalls(r) {
+		for _, made := range drawCalls(r, doors) {
 			calls = append(calls, made.planned)
 		}
 		return calls

@@ -18,6 +18,8 @@ type tally struct {
 // line is what came of the calls under one fault.
 type line struct {
 	runs, calls int
+	struck      uint64 // how often the fault has
+	requests    int64  // that calls have sent
 	outcomes    [outcomes]int
 	latest      time.Duration
 	violations  int
@@ -36,6 +38,7 @@ func (t *tally) add(w *world, violations int) {
 	}
 	l.runs++
 	l.violations += violations
+	l.struck += w.struck
 	for _, c := range w.calls {
 		l.add(c)
 	}
@@ -44,6 +47,7 @@ func (t *tally) add(w *world, violations int) {
 func (l *line) add(c *call) {
 	l.calls++
 	l.outcomes[c.outcome]++
+	l.requests += c.sent.Load()
 	l.latest = max(l.latest, c.late)
 }
 
@@ -53,6 +57,8 @@ func (t *tally) sum() (all line) {
 	for _, l := range t.lines {
 		all.runs += l.runs
 		all.calls += l.calls
+		all.struck += l.struck
+		all.requests += l.requests
 		for i, n := range l.outcomes {
 			all.outcomes[i] += n
 		}
@@ -66,7 +72,7 @@ func (t *tally) sum() (all line) {
 func (s *soak) report() {
 	fmt.Fprintln(s.out)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "fault\truns\tcalls\tsuccesses\tfailures\tignored\trefused\tlatest\tviolations\t")
+	fmt.Fprintln(table, "fault\truns\tstruck\tcalls\trequests\tsuccesses\tfailures\tignored\trefused\tlatest\tviolations\t")
 	for _, name := range faultNames() {
 		if l := s.tally.lines[name]; l != nil {
 			l.print(table, name)
@@ -89,7 +95,7 @@ func (l *line) print(table *tabwriter.Writer, name string) {
 	if l.latest > 0 {
 		late = l.latest.Round(ms / 10).String()
 	}
-	fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t\n", name, l.runs, l.calls,
+	fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t\n", name, l.runs, l.struck, l.calls, l.requests,
 		l.outcomes[success], l.outcomes[failure], l.outcomes[ignored], l.outcomes[refused], late, l.violations)
 }
 

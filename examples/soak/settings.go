@@ -23,6 +23,7 @@ type settings struct {
 	hedge    hedge.Config
 	failover failover.Config[*url.URL]
 
+	functions  bool    // there are no calls through the Transport: then the books can be checked to the last column
 	rate       float64 // of the fault
 	faithful   bool
 	http2      bool
@@ -47,7 +48,7 @@ func drawSettings(r *rand.Rand) (*settings, error) {
 			OpenFor: 4 * ms, MaxOpenFor: 16 * ms, Probes: oneOf(r, 1, 2), SlowAfter: oneOf(r, 0, 50*ms),
 		},
 		bulkhead: bulkhead.Config{
-			Name: "bulkhead", Limit: oneOf(r, 2, 6), Queue: oneOf(r, 0, 2, 8), MaxWait: oneOf(r, 0, 40*ms),
+			Name: "bulkhead", Limit: oneOf(r, 3, 8), Queue: oneOf(r, 0, 4, 16), MaxWait: oneOf(r, 0, 40*ms),
 			ReleaseAtHeader: oneOf(r, false, true), Adaptive: oneOf(r, nil, nil, &bulkhead.Adaptive{Min: 2, Max: 10}),
 		},
 		hedge: hedge.Config{
@@ -59,7 +60,7 @@ func drawSettings(r *rand.Rand) (*settings, error) {
 			EjectFor: 4 * ms, MaxEjectFor: 16 * ms, GoodProbes: oneOf(r, 1, 2), SlowStart: oneOf(r, -1, 5*ms),
 			MaxEjected: oneOf(r, 0, 1.0), PanicBelow: oneOf(r, -1, 0, 0.3), Suspicion: oneOf(r, 0, 3.0),
 		},
-		rate:     oneOf(r, 0.1, 0.4, 1),
+		functions: oneOf(r, false, true), rate: oneOf(r, 0.1, 0.4, 1),
 		faithful: oneOf(r, false, true), http2: oneOf(r, false, true),
 		serverSide: oneOf(r, []string{"breaker", "bulkhead"}, []string{"bulkhead", "breaker"}),
 		outermost:  oneOf(r, false, true),
@@ -119,4 +120,12 @@ func (s *settings) server(kind string) (watched, error) {
 	}
 	b, err := bulkhead.New(bulkhead.Config{Name: "server", Limit: 4, Queue: 8, MaxWait: 40 * ms})
 	return watchBulkhead(b), err
+}
+
+// doors are those that calls may take.
+func (s *settings) doors() []door {
+	if s.functions {
+		return doors[1:]
+	}
+	return doors
 }

@@ -82,7 +82,7 @@ func (s *soak) round() error {
 	for i, at := range s.sites {
 		var err error
 		if worlds[i], err = newWorld(s.plan.next(), s.seed, at); err != nil {
-			return fmt.Errorf("%s: %w", worlds[i], err)
+			return err
 		}
 	}
 	s.lag.worst()

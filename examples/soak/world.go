@@ -20,6 +20,7 @@ type world struct {
 
 	stack    *holdfast.Stack
 	entry    *tap      // above all of it
+	most     int       // requests that it may make of one call, as it says itself; 0: it knows no bound
 	policies []watched // of the client and of the backends
 	chaos    map[place]*chaos.Injector
 
@@ -33,6 +34,7 @@ type world struct {
 	raw         ledger // the same, as net/http made them
 	connections ledger // that the client has made
 
+	struck     uint64 // how often the fault has
 	complaints complaints
 }
 
@@ -47,7 +49,7 @@ func newWorld(c combination, seed uint64, at *site) (*world, error) {
 	if err = w.makeChaos(r.Uint64()); err != nil {
 		return nil, err
 	}
-	w.calls = drawCalls(r)
+	w.calls = drawCalls(r, w.settings.doors())
 	w.makeWire()
 	if err = w.makeStack(); err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (w *world) makeWire() {
 // makeStack makes the stack of the client, with a tap above each policy.
 func (w *world) makeStack() error {
 	w.entry = &tap{faithful: w.settings.faithful}
-	layers := []holdfast.Runner{w.entry}
+	layers, bare := []holdfast.Runner{w.entry}, []holdfast.Runner(nil)
 	for _, kind := range w.order {
 		p, err := w.settings.client(kind, w.site.urls)
 		if err != nil {
@@ -107,9 +109,17 @@ func (w *world) makeStack() error {
 			p.tap.counts = hedgeable
 		}
 		w.policies = append(w.policies, p)
-		layers = append(layers, p.tap, p.policy)
+		p.columns = bounds
+		if w.settings.functions {
+			p.columns = exact
+		}
+		layers, bare = append(layers, p.tap, p.policy), append(bare, p.policy)
 	}
-	var err error
+	plain, err := holdfast.NewStack(bare...)
+	if err != nil {
+		return err
+	}
+	w.most = plain.Describe().Calls
 	if w.stack, err = holdfast.NewStack(layers...); err != nil {
 		return err
 	}
@@ -157,6 +167,9 @@ const longest = 10 * time.Second
 func (w *world) settle() (settled bool) {
 	for _, in := range w.chaos {
 		in.Disable()
+		for _, f := range in.Snapshot().Faults {
+			w.struck += f.Struck
+		}
 	}
 	end := time.Now().Add(longest)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*ms) {
