@@ -14,6 +14,7 @@ type place struct {
 	word  uint64        // the slot's
 	start time.Duration // since when it has it; 0: not timed
 	total *slot         // in the total of a Keyed
+	terms *terms        // what it goes by
 }
 
 // wait is what a call went through to have its place.
@@ -21,21 +22,22 @@ type wait struct {
 	queued bool
 	waited time.Duration // in all
 	until  time.Duration // the last wait's end
+	paid   *meter        // whose token it has; nil: none
 }
 
 // enter goes on from the slot that take found, or found not: it takes a place, and in a Keyed one of the total's too, and
 // waits for them if it may.
 func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
-	if p.slot != nil && b.plain {
+	if p.slot != nil && p.terms.plain {
 		if sampled(p.word) {
-			p.start = b.set.now()
+			p.start = b.now()
 		}
 		return nil
 	}
 	entered := false
 	defer func() {
 		if !entered { // the context's methods panicked
-			b.retreat(p)
+			p.retreat(w.paid)
 		}
 	}()
 	refusal := b.enterOwn(ctx, p, w, mayWait)
@@ -43,7 +45,7 @@ func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *
 		refusal = b.enterTotal(ctx, p, w, mayWait)
 	}
 	if w.queued {
-		b.set.scope.RecordWait(ctx, w.waited)
+		b.scope.RecordWait(ctx, w.waited)
 	}
 	if refusal != nil {
 		b.count(refusal)
@@ -52,25 +54,25 @@ func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *
 	return refusal
 }
 
-// retreat gives back what a call has that will not be made.
-func (b *Bulkhead) retreat(p *place) {
+// retreat gives back what a call has that will not be made: its places, and the token that it has paid with.
+func (p *place) retreat(paid *meter) {
 	if p.total != nil {
 		p.total.giveBackUnused(p.total.word.Load())
 	}
 	if p.slot != nil {
-		b.meter.giveBack()
+		paid.giveBack()
 		p.slot.giveBackUnused(p.word)
 	}
-	*p = place{}
+	*p = place{terms: p.terms}
 }
 
 // enterTotal is for a call that has a place of its key's.
 func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
-	var inTotal place
+	inTotal := place{terms: b.total.terms.Load()}
 	entered := false
 	defer func() {
 		if !entered { // as in enter
-			b.total.retreat(&inTotal)
+			inTotal.retreat(nil)
 		}
 	}()
 	inTotal.slot, inTotal.word = b.total.slots.take()
@@ -83,7 +85,7 @@ func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bo
 		}
 		return nil
 	}
-	b.retreat(p)
+	p.retreat(w.paid)
 	reason := refusal.Reason
 	if reason == ReasonFull || reason == ReasonQueue {
 		reason = ReasonTotal
@@ -96,29 +98,34 @@ func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bo
 
 // enterOwn goes on from what take came to.
 func (b *Bulkhead) enterOwn(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
+	t := p.terms
 	if p.slot != nil {
-		if b.meter != nil && !b.meter.allow() {
-			p.slot.giveBackUnused(p.word)
-			p.slot = nil
-			if !mayWait || b.set.queue == 0 {
-				return b.refusal(ReasonRate)
+		if t.meter != nil {
+			if !t.meter.allow() {
+				p.slot.giveBackUnused(p.word)
+				p.slot = nil
+				if !mayWait || t.queue == 0 {
+					return b.refusal(ReasonRate)
+				}
+				return b.enterSlowly(ctx, p, w, mayWait)
 			}
-			return b.enterSlowly(ctx, p, w, mayWait)
+			w.paid = t.meter
 		}
-		if b.finder != nil || sampled(p.word) {
-			p.start = b.set.now()
+		if t.finder != nil || sampled(p.word) {
+			p.start = b.now()
 		}
 		return nil
 	}
 	switch mode := b.slots.mode.Load(); {
-	case mode == full && (b.set.queue == 0 || !mayWait), mode == waiting && !mayWait && b.meter == nil:
-		b.press()
+	case mode == full && (t.queue == 0 || !mayWait), mode == waiting && !mayWait && t.meter == nil:
+		t.press()
 		return b.refusal(ReasonFull)
 	}
 	return b.enterSlowly(ctx, p, w, mayWait)
 }
 
-// enterSlowly is for calls that found no place at once. Whether there is really none is known only under the mutex.
+// enterSlowly is for calls that found no place at once. Whether there is really none is known only under the mutex. There the
+// terms do not change: a call that came with others goes by these from here on, lest it wait in a queue that is not of its terms.
 func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWait bool) *FullError {
 	// The user's code, which a context may be, comes first: no lock is held, and nothing to be given back.
 	class := PriorityFrom(ctx).class()
@@ -128,12 +135,17 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 		left = time.Until(end)
 	}
 
-	now := b.set.now() // before the lock: it takes longer than what is done under it
+	now := b.now() // before the lock: it takes longer than what is done under it
 
 	b.mu.Lock()
+	t := b.terms.Load()
+	p.terms = t
 	b.closeLocked()
-	reason, ok := b.scarceLocked()
+	reason, ok := b.scarceLocked(t.meter)
 	if ok {
+		if t.meter != nil {
+			waits.paid = t.meter
+		}
 		p.slot, p.start, b.unsure = b.grantLocked(), now, false
 		b.settleLocked()
 		b.mu.Unlock()
@@ -141,7 +153,7 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 		return nil
 	}
 	if reason == ReasonFull {
-		b.press()
+		t.press()
 	}
 	var w *waiter
 	if mayWait && b.queue.max > 0 {
@@ -156,12 +168,12 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 	return b.await(ctx, done, w, p, waits)
 }
 
-// scarceLocked says what there is none of, or that there is all that a call needs.
-func (b *Bulkhead) scarceLocked() (Reason, bool) {
+// scarceLocked says what there is none of, or that there is all that a call needs. Then it has paid for its token.
+func (b *Bulkhead) scarceLocked(meter *meter) (Reason, bool) {
 	switch {
 	case b.freeLocked() <= 0:
 		return ReasonFull, false
-	case b.queue.len > 0, b.meter != nil && !b.meter.allow(): // those in the queue do not wait for a place, then
+	case b.queue.len > 0, meter != nil && !meter.allow(): // those in the queue do not wait for a place, then
 		return ReasonRate, false
 	}
 	return 0, true
@@ -202,21 +214,25 @@ func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
 
 // await waits for the answer. The caller's context and MaxWait end it.
 func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p *place, waits *wait) *FullError {
-	if done == nil && b.set.maxWait == 0 {
+	maxWait := p.terms.maxWait
+	if done == nil && maxWait == 0 {
 		<-w.answered // half the price of a select
 	} else {
-		b.awaitOneOf(done, w, b.set.maxWait-waits.waited)
+		b.awaitOneOf(done, w, maxWait, maxWait-waits.waited)
 	}
-	*waits = wait{queued: true, waited: waits.waited + w.at - w.since, until: w.at}
+	waits.queued, waits.waited, waits.until = true, waits.waited+w.at-w.since, w.at
 	if w.answer == granted {
-		if p.slot, p.word = w.slot, w.slot.word.Load(); b.finder != nil || sampledWait(p.word) {
+		if p.slot, p.word = w.slot, w.slot.word.Load(); p.terms.finder != nil || sampledWait(p.word) {
 			p.start = w.at
+		}
+		if w.paid != nil {
+			waits.paid = w.paid
 		}
 	}
 	switch ended := ctx.Err() != nil; {
 	case ended:
 		if w.answer == granted { // it came too late
-			b.retreat(p)
+			p.retreat(w.paid)
 		}
 		return &FullError{Name: b.name, Reason: ReasonEnded, Waited: waits.waited, Cause: cause.Of("", ctx), b: b}
 	case w.answer != granted:
@@ -226,9 +242,9 @@ func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p
 }
 
 // awaitOneOf returns when w is answered, of itself or because done or MaxWait came first.
-func (b *Bulkhead) awaitOneOf(done <-chan struct{}, w *waiter, left time.Duration) {
+func (b *Bulkhead) awaitOneOf(done <-chan struct{}, w *waiter, maxWait, left time.Duration) {
 	var late <-chan time.Time
-	if b.set.maxWait > 0 {
+	if maxWait > 0 {
 		timer := time.NewTimer(left)
 		defer timer.Stop()
 		late = timer.C
@@ -247,7 +263,7 @@ func (b *Bulkhead) leave(w *waiter, r Reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if w.queued {
-		b.answerLocked(w, b.set.now(), r)
+		b.answerLocked(w, b.now(), r)
 		b.settleLocked()
 	}
 }

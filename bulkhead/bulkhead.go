@@ -15,13 +15,10 @@ import (
 // Bulkhead bounds how many calls run at a time, and how many wait for that. It is safe for concurrent use. A nil
 // Bulkhead passes calls through.
 type Bulkhead struct {
-	set   *settings
+	*base
+	terms atomic.Pointer[terms] // of the calls that begin now; replaced under the mutex
 	name  string
 	total *Bulkhead // of a Keyed: the bulkhead that all keys share. Nil otherwise
-
-	meter  *meter  // nil: no Rate
-	finder *finder // nil: not Adaptive
-	plain  bool    // none of the three
 
 	slots    slots
 	tally    tally
@@ -34,6 +31,7 @@ type Bulkhead struct {
 	limit   int
 	spare   []*slot // withheld
 	queue   queue
+	meter   *meter      // nil: there has been no Rate yet
 	waits   *waits      // nil: nobody has waited yet
 	wake    *time.Timer // nil: nobody waits for a token
 	wakeAt  wakeAt
@@ -48,8 +46,8 @@ func New(c Config) (*Bulkhead, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	b := newBulkhead(newSettings(c), c.Name, nil)
-	telemetry.Attach(b.set.scope, (*source)(b))
+	b := newBulkhead(newBase(c, false), newSettings(c), c.Name, nil)
+	telemetry.Attach(b.scope, (*source)(b))
 	return b, nil
 }
 
@@ -66,26 +64,27 @@ func MustNew(c Config) *Bulkhead {
 // Keyed do not each carry all of theirs.
 const fewSlots = 4
 
-func newBulkhead(s *settings, name string, total *Bulkhead) *Bulkhead {
-	b := &Bulkhead{set: s, name: name, total: total, meter: newMeter(s), limit: s.limit, queue: queue{max: s.queue}}
+func newBulkhead(of *base, s *settings, name string, total *Bulkhead) *Bulkhead {
+	b := &Bulkhead{base: of, name: name, total: total, limit: s.limit, queue: queue{max: s.queue}}
+	var found *finder
 	if s.adaptive != nil {
-		b.finder = newFinder(*s.adaptive)
-		b.limit = b.finder.limit()
+		found = newFinder(*s.adaptive)
+		b.limit = found.limit()
 	}
-	b.plain = b.total == nil && b.meter == nil && b.finder == nil
+	b.putTermsLocked(s, found)
 	b.slots.table.Store(b.newTable(nil, fewSlots))
 	b.spare = append(b.spare, b.slots.table.Load().slots...)
 	b.settleLocked()
 	return b
 }
 
-// Config returns what the bulkhead goes by: the Config that it was made of, with the defaults in place of zeros where they are
-// numbers, the Limit of now, and without providers and Logger. That of a nil Bulkhead is the zero Config.
+// Config returns what the bulkhead goes by: the Config of New or the last Reconfigure, with the defaults in place of zeros where
+// they are numbers, the Limit of now, and without providers and Logger. That of a nil Bulkhead is the zero Config.
 func (b *Bulkhead) Config() Config {
 	if b == nil {
 		return Config{}
 	}
-	c := b.set.config()
+	c := b.terms.Load().config()
 	c.Name, c.Limit = b.name, b.Snapshot().Limit
 	return c
 }
@@ -140,16 +139,13 @@ func (b *Bulkhead) Resize(limit int) error {
 	if b == nil {
 		return nil
 	}
-	if b.finder != nil {
-		return fmt.Errorf("%s: Resize(%d): the limit is adaptive: want a bulkhead without Config.Adaptive", b.label(), limit)
-	}
 	f := conf.Check(b.label())
 	f.Want(limit >= 1 && limit <= maxLimit, "Resize", limit, "at least 1 and at most 1000000")
-	if err := f.Err(); err != nil {
-		return err
+	err := f.Err()
+	if b.terms.Load().finder != nil || err == nil && !b.resize(nil, func() int { return limit }) {
+		return fmt.Errorf("%s: Resize(%d): the limit is adaptive: want a bulkhead without Config.Adaptive", b.label(), limit)
 	}
-	b.resize(func() int { return limit })
-	return nil
+	return err
 }
 
 var errNilFunc = errors.New("fn is nil")

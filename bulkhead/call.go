@@ -31,8 +31,11 @@ func (c *call) begin(ctx context.Context, b *Bulkhead, nilFunc bool) error {
 		return b.overBefore(ctx)
 	}
 	c.b, c.ctx = b, ctx
-	if b.set.scope.Active(ctx) {
-		c.ctx, c.tel = b.set.scope.StartPolicy(ctx, b.set.spans)
+	if c.place.terms == nil {
+		c.place.terms = b.terms.Load()
+	}
+	if b.scope.Active(ctx) {
+		c.ctx, c.tel = b.scope.StartPolicy(ctx, c.place.terms.spans)
 	}
 	c.place.slot, c.place.word = b.slots.take()
 	refusal := b.enter(c.ctx, &c.place, &c.wait, true)
@@ -157,39 +160,32 @@ func (b *Bulkhead) learn(p *place, answered time.Duration, o outcome, err error)
 	if p.start == 0 {
 		return
 	}
-	now := b.set.now()
+	now := b.now()
 	b.service.add(now - p.start)
 	if b.total != nil {
 		b.total.service.add(now - p.start)
 	}
-	if b.finder != nil {
+	if p.terms.finder != nil {
 		if answered == 0 {
 			answered = now
 		}
-		b.adapt(now, answered-p.start, o, err)
-	}
-}
-
-// press tells the finder that the limit binds.
-func (b *Bulkhead) press() {
-	if b.finder != nil {
-		b.finder.pressed()
+		b.adapt(p.terms, now, answered-p.start, o, err)
 	}
 }
 
 // adapt tells the finder of a call.
-func (b *Bulkhead) adapt(now, latency time.Duration, o outcome, err error) {
+func (b *Bulkhead) adapt(t *terms, now, latency time.Duration, o outcome, err error) {
 	changed := false
 	switch o {
 	case succeeded:
-		changed = b.finder.succeeded(now, latency)
+		changed = t.finder.succeeded(now, latency)
 	case failed:
-		if b.set.overloaded(err) {
-			changed = b.finder.overloaded(now)
+		if t.overloaded(err) {
+			changed = t.finder.overloaded(now)
 		}
 	}
 	if changed {
-		b.resize(b.finder.limit)
+		b.resize(t.finder, t.finder.limit)
 	}
 }
 

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/holdfast-go/holdfast/internal/conf"
-	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
-// Config says how many calls may run at a time, how many may wait, and how often.
+// Config says how many calls may run at a time, how many may wait, and how often. [Bulkhead.Reconfigure] changes it.
 type Config struct {
 	// Name labels errors and telemetry.
 	Name string
@@ -95,7 +94,8 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.Burst <= 0 || c.Rate != 0, "Burst", c.Burst, "zero while there is no Rate")
 }
 
-// settings are a checked Config with its defaults, as the bulkhead uses it. The bulkheads of a keyed set share one.
+// settings are a checked Config with its defaults, as the bulkhead uses it. They are immutable: Reconfigure puts others in
+// their place. The bulkheads of a keyed set share one.
 type settings struct {
 	limit, queue     int
 	maxWait          time.Duration
@@ -109,8 +109,6 @@ type settings struct {
 	requestPriority  func(*http.Request) Priority
 	releaseAtHeader  bool
 	spans            bool
-	scope            *telemetry.Scope
-	start            time.Time // what all times inside are counted from
 }
 
 func newSettings(c Config) *settings {
@@ -121,11 +119,6 @@ func newSettings(c Config) *settings {
 		exempt: c.Exempt, requestPriority: c.RequestPriority,
 		releaseAtHeader: c.ReleaseAtHeader,
 		spans:           !c.NoSpans,
-		scope: telemetry.NewScope(telemetry.Options{
-			Type: "bulkhead", Name: c.Name,
-			TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
-		}),
-		start: time.Now(),
 	}
 	if s.burst == 0 {
 		s.burst = int(min(max(math.Ceil(float64(c.Rate)), 1), math.MaxInt32))
@@ -167,10 +160,6 @@ func (s *settings) config() Config {
 	}
 	return c
 }
-
-// now is the time since the settings were made; never zero, which stands for "not timed". It reads one clock where
-// time.Now reads two.
-func (s *settings) now() time.Duration { return time.Since(s.start) + 1 }
 
 // UnmarshalJSON reads {"name": "slots", "limit": 64, "queue": 128, "max_wait": "250ms"} and so on: the fields that have
 // a JSON form under their names in snake case, durations as text. Fields that are absent stay as they are; a field that

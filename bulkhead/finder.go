@@ -72,13 +72,45 @@ const (
 )
 
 func newFinder(a Adaptive) *finder {
-	least := conf.Or(a.Min, defaultMin)
-	most := conf.Or(a.Max, max(defaultMax, least))
+	least, most := conf.Or(a.Min, defaultMin), a.most()
 	initial := min(max(conf.Or(a.Initial, defaultInitial), least), most)
 	f := &finder{window: conf.Or(a.Window, defaultWindow), search: newSearch(least, most, initial)}
 	f.present.Store(int64(initial))
 	f.edge.Store(int64(f.window))
 	return f
+}
+
+// newFinderFrom is newFinder for a search that begins now, at a limit that calls have had until now.
+func newFinderFrom(limit int, a Adaptive, now time.Duration) *finder {
+	a.Initial = limit
+	f := newFinder(a)
+	f.from.Store(int64(now))
+	f.edge.Store(int64(now + f.window))
+	return f
+}
+
+// follow changes the bounds and the window. What was found stays, unless it is out of the bounds; then, what is tried at the
+// moment is over, and what was recorded in this window has met a limit that is not any more.
+func (f *finder) follow(a Adaptive, now time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.window = conf.Or(a.Window, defaultWindow)
+	least, most := conf.Or(a.Min, defaultMin), a.most()
+	f.search.min, f.search.max = float64(least), float64(most)
+	if limit := f.limit(); least <= limit && limit <= most {
+		return
+	}
+	f.forgetLocked()
+	f.search.rest()
+	f.renewLocked(now, true)
+}
+
+// forgetLocked empties the window.
+func (f *finder) forgetLocked() {
+	f.roots.Take()
+	f.sums.Take()
+	f.signals.Take()
+	f.last = evidence{}
 }
 
 func (f *finder) limit() int { return int(f.present.Load()) }
@@ -135,10 +167,7 @@ func (f *finder) overloaded(now time.Duration) bool {
 	if signals < overloadShare*(float64(f.roots.Load()>>rootBits)+f.last.successes) {
 		return false
 	}
-	f.roots.Take() // they have met a limit that is not any more
-	f.sums.Take()
-	f.signals.Take()
-	f.last = evidence{}
+	f.forgetLocked() // they have met a limit that is not any more
 	f.search.overloaded(now)
 	changed := f.renewLocked(now, true)
 	f.dropAt.Store(f.edge.Load())

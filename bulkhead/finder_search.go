@@ -167,9 +167,14 @@ func (s *search) learning() bool { return s.baseOf < baseMemory || s.kneeOf < kn
 // overloaded lowers the limit by a tenth, and by one at least, whatever trial it was for.
 func (s *search) overloaded(now time.Duration) {
 	s.knee = min(overloadCut*min(s.knee, s.at), s.at-1)
+	s.rest()
+	s.noLift = now + noLiftAfter
+}
+
+// rest ends what is tried at the moment.
+func (s *search) rest() {
 	s.trial, s.climb, s.lifts, s.leaped = even, climb{}, lifts{}, false
 	s.before = 0 // it was of another limit
-	s.noLift = now + noLiftAfter
 }
 
 // read makes of a window what the next one is for, and where the knee is.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -36,7 +37,7 @@ func Handler(b *Bulkhead, next http.Handler) http.Handler {
 	if b == nil {
 		return next
 	}
-	return &handler{b.set, next, func(*http.Request) *Bulkhead { return b }}
+	return &handler{next: next, one: b}
 }
 
 // ExemptPaths is a Config.Exempt for requests of exactly these paths: ExemptPaths("/healthz", "/readyz").
@@ -46,18 +47,24 @@ func ExemptPaths(paths ...string) func(*http.Request) bool {
 }
 
 type handler struct {
-	set  *settings
 	next http.Handler
+	one  *Bulkhead // nil: of a Keyed
+	set  *atomic.Pointer[settings]
 	of   func(*http.Request) *Bulkhead
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.set.exempts(r) {
+	var c call
+	set := c.prepare(h.one, h.set)
+	if set.exempts(r) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	b, under := h.of(r), withPriority(r, h.set.requestPriority(r))
-	var c call
+	b := h.one
+	if b == nil {
+		b = h.of(r)
+	}
+	under := withPriority(r, set.requestPriority(r))
 	defer func() {
 		handUp(r, under)
 		if c.open { // a panic, or runtime.Goexit
@@ -72,13 +79,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		under = under.WithContext(c.ctx)
 	}
 	var a *answer
-	if b.finder != nil {
+	if c.place.terms.finder != nil {
 		a = new(answer)
 		w, under = a.watch(w, under)
 	}
 	h.next.ServeHTTP(w, under)
 	outcome, verdict := a.verdict(c.ctx)
 	c.settleServed(w, r, outcome, verdict)
+}
+
+// prepare is for requests, of which something is asked before the call begins: it has the terms from here on, so that all is
+// by the same. Those of a Keyed have a bulkhead only when they need one: it returns the settings of the set.
+func (c *call) prepare(b *Bulkhead, set *atomic.Pointer[settings]) *settings {
+	if b == nil {
+		return set.Load()
+	}
+	c.place.terms = b.terms.Load()
+	return c.place.terms.settings
 }
 
 // exempts reports whether a request needs no place.

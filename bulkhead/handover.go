@@ -11,7 +11,7 @@ func (b *Bulkhead) handOverLocked(now time.Duration) {
 }
 
 func (b *Bulkhead) serveLocked(now time.Duration) {
-	newestFirst := b.standing(now)
+	newestFirst, meter := b.standing(now), b.terms.Load().meter
 	for b.queue.len > 0 && b.freeLocked() > 0 {
 		w := b.queue.front(newestFirst)
 		if b.tooLate(w, now) {
@@ -19,11 +19,11 @@ func (b *Bulkhead) serveLocked(now time.Duration) {
 			b.unsure = true
 			continue
 		}
-		if b.meter != nil && !b.meter.allow() {
-			b.wakeAfterLocked(now, b.meter.next())
+		if meter != nil && !meter.allow() {
+			b.wakeAfterLocked(now, meter.next())
 			break
 		}
-		w.slot = b.grantLocked()
+		w.slot, w.paid = b.grantLocked(), meter
 		b.answerLocked(w, now, granted)
 	}
 	b.forRate = b.queue.len > 0 && b.freeLocked() > 0
@@ -32,14 +32,19 @@ func (b *Bulkhead) serveLocked(now time.Duration) {
 	}
 }
 
-// resize sets the limit to what wanted says.
-func (b *Bulkhead) resize(wanted func() int) {
+// resize sets the limit to what wanted says, if by is who finds it, or nil if it is not to be found. Else it reports false:
+// by is of terms that are in force no more.
+func (b *Bulkhead) resize(by *finder, wanted func() int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.terms.Load().finder != by {
+		return false
+	}
 	b.closeLocked()
 	b.limit = wanted()
 	b.shrinkLocked()
-	b.handOverLocked(b.set.now())
+	b.handOverLocked(b.now())
+	return true
 }
 
 // wakeAt is when the queue will be looked at for the next token; 0: nobody waits for one.
@@ -61,7 +66,7 @@ func (b *Bulkhead) wakeAfterLocked(now, wait time.Duration) {
 			b.wakeAt = 0
 		}
 		if b.queue.len > 0 { // else all may have gone that waited, and the mode may be open
-			b.handOverLocked(b.set.now())
+			b.handOverLocked(b.now())
 		}
 	})
 }

@@ -3,6 +3,7 @@ package bulkhead
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -28,7 +29,7 @@ func Transport(b *Bulkhead, next http.RoundTripper) http.RoundTripper {
 	if b == nil {
 		return &transport{Over: httpx.OverNext(next)}
 	}
-	return &transport{httpx.OverNext(next), b.set, func(*http.Request) *Bulkhead { return b }}
+	return &transport{Over: httpx.OverNext(next), one: b}
 }
 
 // Host is the key of a request's host for [Keyed.Transport]: as in its URL, in lower case and without the default port.
@@ -36,12 +37,13 @@ func Host(r *http.Request) string { return httpx.HostKey(r.URL) }
 
 type transport struct {
 	httpx.Over
-	set *settings // nil: all requests pass
-	of  func(*http.Request) *Bulkhead
+	one *Bulkhead // nil: of a Keyed
+	set *atomic.Pointer[settings]
+	of  func(*http.Request) *Bulkhead // nil in both: all requests pass
 }
 
 func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	if t.set == nil {
+	if t.one == nil && t.of == nil {
 		return t.Below.RoundTrip(req)
 	}
 	answered, over := false, false
@@ -51,11 +53,16 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 			c.abandon(req, answered, resp)
 		}
 	}()
-	if t.set.exempts(req) {
+	set := c.prepare(t.one, t.set)
+	if set.exempts(req) {
 		over = true
 		return t.Below.RoundTrip(req)
 	}
-	if err := c.begin(req.Context(), t.of(req), false); err != nil {
+	b := t.one
+	if b == nil {
+		b = t.of(req)
+	}
+	if err := c.begin(req.Context(), b, false); err != nil {
 		over = true
 		httpx.CloseBody(req)
 		return nil, err
@@ -67,7 +74,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 		resp.Request = req
 	}
 	outcome, verdict := c.verdict(resp, err, body)
-	if resp == nil || t.set.releaseAtHeader || bodiless(resp) {
+	if resp == nil || c.place.terms.releaseAtHeader || bodiless(resp) {
 		c.settle(outcome, verdict)
 	} else {
 		c.hold(resp, outcome, verdict)
@@ -154,7 +161,7 @@ func (c *call) hold(resp *http.Response, o outcome, verdict error) {
 	}
 	h := &held{call: *c, outcome: o, verdict: verdict}
 	if c.place.start != 0 {
-		h.answered = c.b.set.now()
+		h.answered = c.b.now()
 	}
 	c.open = false
 	httpx.OnClose(resp, h.end)

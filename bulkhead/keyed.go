@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -82,14 +83,15 @@ func (c *KeyedConfig) check(f *conf.Faults) {
 // its own share and leaves the others theirs. It is bounded in memory whatever keys come, and safe for concurrent use.
 // A nil Keyed has no bulkheads: all calls pass.
 type Keyed[K comparable] struct {
-	set       *settings
+	*base
+	set       atomic.Pointer[settings]
 	name      string
 	total     *Bulkhead // it counts the calls of all keys, so that what the set has counted never goes down
 	bulkheads *keyed.Map[K, *Bulkhead]
 
 	// known has every bulkhead that anybody still has, evicted or not: a call that runs or waits in it, or a caller who
 	// has just got it. While there is one its key has no other, which would be a second share.
-	mu      sync.Mutex
+	mu      sync.Mutex // guards changes of set, too
 	known   map[K]weak.Pointer[Bulkhead]
 	sweepAt int // those that are gone are swept out when there are this many
 }
@@ -101,14 +103,15 @@ func NewKeyed[K comparable](c KeyedConfig) (*Keyed[K], error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	s := newSettings(c.Config)
-	k := &Keyed[K]{set: s, name: c.Name, total: newBulkhead(s.ofTotal(c.Total), c.Name, nil), known: map[K]weak.Pointer[Bulkhead]{}}
+	of, s := newBase(c.Config, true), newSettings(c.Config)
+	k := &Keyed[K]{base: of, name: c.Name, total: newBulkhead(of, s.ofTotal(c.Total), c.Name, nil), known: map[K]weak.Pointer[Bulkhead]{}}
+	k.set.Store(s)
 	k.bulkheads = keyed.New(keyed.Config[K, *Bulkhead]{
 		MaxKeys:   conf.Or(c.MaxKeys, defaultMaxKeys),
 		IdleAfter: conf.Or(c.IdleAfter, defaultIdleAfter),
 		New:       k.bulkheadOf,
 	})
-	telemetry.Attach(k.set.scope, (*keyedSource[K])(k))
+	telemetry.Attach(k.scope, (*keyedSource[K])(k))
 	return k, nil
 }
 
@@ -171,7 +174,7 @@ func (k *Keyed[K]) Handler(key func(*http.Request) K, next http.Handler) http.Ha
 	if k == nil {
 		return next
 	}
-	return &handler{k.set, next, func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
+	return &handler{next: next, set: &k.set, of: func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
 }
 
 // Transport is [Transport] with a bulkhead for each key; [Host] is the key for one for each host.
@@ -182,7 +185,7 @@ func (k *Keyed[K]) Transport(key func(*http.Request) K, next http.RoundTripper) 
 	if k == nil {
 		return &transport{Over: httpx.OverNext(next)}
 	}
-	return &transport{httpx.OverNext(next), k.set, func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
+	return &transport{Over: httpx.OverNext(next), set: &k.set, of: func(r *http.Request) *Bulkhead { return k.Get(key(r)) }}
 }
 
 // nameOf is the name of a key's bulkhead in errors. Metrics and spans carry the set's name alone, for keys have no bound.
@@ -199,12 +202,13 @@ func (k *Keyed[K]) bulkheadOf(key K) *Bulkhead {
 	if b := k.find(key); b != nil {
 		return b
 	}
-	b := newBulkhead(k.set, k.nameOf(key), k.total) // the key's String may be the user's code: no lock is held
+	name := k.nameOf(key) // the key's String may be the user's code: no lock is held
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := newBulkhead(k.base, k.set.Load(), name, k.total) // under the lock: a Reconfigure finds it in known, or has come before
 	if same := key; same != key {
 		return b
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if len(k.known) >= max(k.sweepAt, 16) {
 		maps.DeleteFunc(k.known, func(_ K, p weak.Pointer[Bulkhead]) bool { return p.Value() == nil })
 		k.sweepAt = 2 * len(k.known) // so that sweeping costs each new key a constant

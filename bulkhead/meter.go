@@ -16,11 +16,15 @@ type meter struct {
 	tokens *rate.Limiter
 }
 
-func newMeter(s *settings) *meter {
-	if s.rate == 0 || s.rate == rate.Inf {
-		return nil
-	}
-	return &meter{tokens: rate.NewLimiter(s.rate, s.burst)}
+func newMeter(s *settings) *meter { return &meter{tokens: rate.NewLimiter(s.rate, s.burst)} }
+
+// follow changes the rate. The tokens that are there are kept, as many of them as there may be.
+func (m *meter) follow(s *settings) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now() // as in allow
+	m.tokens.SetLimitAt(now, s.rate)
+	m.tokens.SetBurstAt(now, s.burst)
 }
 
 // allow takes a token if there is one.

@@ -20,11 +20,12 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 	if ctx.Err() != nil {
 		return Permit{}, b.overBefore(ctx)
 	}
+	t := b.terms.Load()
 	slot, word := b.slots.take()
-	if slot != nil && b.plain && !sampled(word) {
-		return Permit{place{slot: slot, word: word}}, nil
+	if slot != nil && t.plain && !sampled(word) {
+		return Permit{place{slot: slot, word: word, terms: t}}, nil
 	}
-	return b.acquire(ctx, slot, word, true)
+	return b.acquire(ctx, t, slot, word, true)
 }
 
 // TryAcquire is Acquire for who will not wait: not for a place, nor for the rate.
@@ -32,20 +33,21 @@ func (b *Bulkhead) TryAcquire() (Permit, error) {
 	if b == nil {
 		return Permit{}, nil
 	}
+	t := b.terms.Load()
 	slot, word := b.slots.take()
-	if slot != nil && b.plain && !sampled(word) {
-		return Permit{place{slot: slot, word: word}}, nil
+	if slot != nil && t.plain && !sampled(word) {
+		return Permit{place{slot: slot, word: word, terms: t}}, nil
 	}
-	if slot == nil && b.plain && b.slots.mode.Load() == full { // as acquire would find, by a longer way
+	if slot == nil && t.plain && b.slots.mode.Load() == full { // as acquire would find, by a longer way
 		b.tally.refused[ReasonFull].Add()
 		return Permit{}, b.refusal(ReasonFull)
 	}
-	return b.acquire(context.Background(), slot, word, false)
+	return b.acquire(context.Background(), t, slot, word, false)
 }
 
 // acquire goes on from what take came to.
-func (b *Bulkhead) acquire(ctx context.Context, slot *slot, word uint64, mayWait bool) (Permit, error) {
-	p := place{slot: slot, word: word}
+func (b *Bulkhead) acquire(ctx context.Context, t *terms, slot *slot, word uint64, mayWait bool) (Permit, error) {
+	p := place{slot: slot, word: word, terms: t}
 	var w wait
 	if refusal := b.enter(ctx, &p, &w, mayWait); refusal != nil {
 		return Permit{}, refusal

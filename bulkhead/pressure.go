@@ -12,7 +12,7 @@ import (
 // long, and yet moves quickly: newest first then costs the older ones more than it gains.
 func (b *Bulkhead) standing(now time.Duration) bool {
 	switch {
-	case b.queue.len == 0 || b.set.inOrder:
+	case b.queue.len == 0 || b.terms.Load().inOrder:
 		return false
 	case b.forRate:
 		return false // they wait for the rate, which is as it should be: each knows how long it will take
@@ -21,15 +21,15 @@ func (b *Bulkhead) standing(now time.Duration) bool {
 }
 
 func (b *Bulkhead) interval() time.Duration {
-	if b.set.interval > 0 {
-		return b.set.interval
+	if set := b.terms.Load().interval; set > 0 {
+		return set
 	}
 	return max(leastInterval, intervalCalls*b.service.average())
 }
 
 func (b *Bulkhead) target() time.Duration {
-	if b.set.target > 0 {
-		return b.set.target
+	if set := b.terms.Load().target; set > 0 {
+		return set
 	}
 	return max(leastTarget, targetCalls*b.service.average())
 }
@@ -51,18 +51,19 @@ func (b *Bulkhead) shedLocked(now time.Duration) {
 // hopeless reports whether w would wait in vain: it would not be done before its deadline, or not have a token within
 // MaxWait.
 func (b *Bulkhead) hopeless(w *waiter, newestFirst bool) (Reason, bool) {
-	if w.deadline == math.MaxInt64 && b.meter == nil {
+	t := b.terms.Load()
+	if w.deadline == math.MaxInt64 && t.meter == nil {
 		return 0, false
 	}
 	ahead := b.queue.ahead(w.class, newestFirst)
 	wait, token := b.drained(ahead), time.Duration(0)
-	if b.meter != nil {
-		token = b.meter.after(ahead)
+	if t.meter != nil {
+		token = t.meter.after(ahead)
 	}
 	switch {
 	case b.tooLate(w, later(w.since, max(wait, token))):
 		return ReasonDeadline, true
-	case b.set.maxWait > 0 && token > b.set.maxWait:
+	case t.maxWait > 0 && token > t.maxWait:
 		return ReasonRate, true
 	}
 	return 0, false
@@ -91,12 +92,12 @@ func later(t, d time.Duration) time.Duration {
 func (b *Bulkhead) retryAfter(r Reason) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch place := b.drained(b.queue.len + 1); {
-	case b.meter == nil:
+	switch place, meter := b.drained(b.queue.len+1), b.terms.Load().meter; {
+	case meter == nil:
 		return place
 	case r == ReasonRate:
-		return b.meter.after(b.queue.len)
+		return meter.after(b.queue.len)
 	default:
-		return max(place, b.meter.after(b.queue.len))
+		return max(place, meter.after(b.queue.len))
 	}
 }

@@ -10,14 +10,15 @@ import (
 type waiter struct {
 	prev, next *waiter
 	queued     bool
+	answer     Reason // granted, or why it was refused
 	class      int
 	since      time.Duration
 	deadline   time.Duration // of the caller; the longest there is: none
 
 	answered chan struct{}
 	at       time.Duration // when it was answered
-	answer   Reason        // granted, or why it was refused
 	slot     *slot         // if granted
+	paid     *meter        // likewise: whose token it has. Nil: none
 }
 
 // granted is the answer to a call that has its place.

@@ -171,7 +171,7 @@ func (s *slot) handBack(word, uses uint64) bool {
 		return false
 	}
 	b := s.b
-	now := b.set.now() // before the lock: it takes longer than what is done under it
+	now := b.now() // before the lock: it takes longer than what is done under it
 	b.mu.Lock()
 	if b.slots.mode.Load() == open {
 		s.word.Store(uses + free)
@@ -188,7 +188,7 @@ func (b *Bulkhead) overlooked() {
 	b.mu.Lock()
 	if b.slots.mode.Load() != open {
 		b.withholdLocked()
-		b.handOverLocked(b.set.now())
+		b.handOverLocked(b.now())
 	}
 	b.mu.Unlock()
 }

@@ -75,8 +75,8 @@ func (b *Bulkhead) Snapshot() Snapshot {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.set.now()
-	s.At = b.set.start.Add(now)
+	now := b.now()
+	s.At = b.start.Add(now)
 	s.InUse, s.Limit = b.slots.inUse(), b.limit
 	s.Queued, s.QueueLimit, s.Standing = b.queue.len, b.queue.max, b.standing(now)
 	if w := b.waits; w != nil {
