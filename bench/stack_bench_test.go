@@ -97,7 +97,7 @@ func ourStacks(l layers) []side {
 
 func failsafeStack(l layers) side {
 	policies := []failsafe.Policy[int]{
-		retrypolicy.NewBuilder[int]().WithMaxAttempts(attempts).Build(), ratioBreaker(), failsafebulkhead.New[int](places),
+		retrypolicy.NewBuilder[int]().WithMaxAttempts(attempts).Build(), ratioBreaker(), failsafebulkhead.New[int](uint(l.bulkhead.Limit)),
 	}
 	if l.retry.AttemptTimeout > 0 {
 		policies = append(policies, timeout.New[int](l.retry.AttemptTimeout))
@@ -108,7 +108,7 @@ func failsafeStack(l layers) side {
 // handNested is backoff around gobreaker around a semaphore, and a context with a limit for each attempt if there is one.
 func handNested(l layers, fn func(context.Context) (int, error)) side {
 	users := gobreaker.NewCircuitBreaker[int](ratioSettings())
-	slots := semaphore.NewWeighted(places)
+	slots := semaphore.NewWeighted(int64(l.bulkhead.Limit))
 	limited := fn
 	if d := l.retry.AttemptTimeout; d > 0 {
 		limited = func(ctx context.Context) (int, error) {

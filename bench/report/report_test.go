@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+)
+
+const printed = `goos: linux
+cpu: Some Processor @ 2 GHz
+BenchmarkStack/three/floor         	 1000	        20 ns/op	       0 B/op	       0 allocs/op
+BenchmarkStack/three/floor-2       	 1000	        10 ns/op	       0 B/op	       0 allocs/op
+BenchmarkStack/three/holdfast      	 1000	       100 ns/op	       0 B/op	       0 allocs/op
+BenchmarkStack/three/holdfast-2    	 1000	        80 ns/op	       0 B/op	       0 allocs/op
+BenchmarkStack/three/holdfast.Wrap 	 1000	       140 ns/op	       0 B/op	       0 allocs/op
+BenchmarkStack/three/hand-nested   	 1000	       200 ns/op	      72 B/op	       3 allocs/op
+BenchmarkStack/three/failsafe-go   	 1000	      1000 ns/op	     608 B/op	      20 allocs/op
+BenchmarkRetry/success/holdfast    	 1000	        20 ns/op	       0 B/op	       0 allocs/op
+BenchmarkRetry/success/retry-go.reused 	 1000	        10 ns/op	       0 B/op	       0 allocs/op
+BenchmarkRetry/success/backoff-v4  	 1000	        10 ns/op	      72 B/op	       3 allocs/op
+BenchmarkKeys/10/holdfast-2        	 1000	        10 ns/op
+BenchmarkKeys/100/holdfast-2       	 1000	        20 ns/op
+BenchmarkLoopback/get              	 9000	     10000 floor:mean-ns	     50000 floor:p99-ns	     10200 holdfast:mean-ns	     52000 holdfast:p99-ns
+BenchmarkLoopback/get-2            	 9000	     10000 floor:mean-ns	     50000 floor:p99-ns	     10200 holdfast:mean-ns	     52000 holdfast:p99-ns
+PASS
+`
+
+func found(raws ...string) *report {
+	return &report{results: parse([]byte(strings.Join(raws, ""))), count: len(raws)}
+}
+
+func TestParse(t *testing.T) {
+	r := found(printed)
+	for k, want := range map[key]float64{
+		{"Stack", "three", "holdfast", 1}:          100,
+		{"Stack", "three", "holdfast", 2}:          80,
+		{"Stack", "three", "holdfast.Wrap", 1}:     140,
+		{"Retry", "success", "backoff-v4", 1}:      10,
+		{"Retry", "success", "retry-go.reused", 1}: 10,
+		{"Keys", "100", "holdfast", 2}:             20,
+	} {
+		if got := r.median(k, perOp); got != want {
+			t.Errorf("%v: %v ns, want %v", k, got, want)
+		}
+	}
+	if got := r.median(key{"Loopback", "get", "", 2}, "holdfast:p99-ns"); got != 52000 {
+		t.Errorf("p99 over loopback: %v", got)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for want, vs := range map[float64][]float64{0: nil, 3: {3}, 2: {3, 1, 2}, 2.5: {4, 1, 2, 3}} {
+		if got := median(vs); got != want {
+			t.Errorf("median of %v: %v, want %v", vs, got, want)
+		}
+	}
+}
+
+// A round that is disturbed as a whole does not change a ratio.
+func TestRatio(t *testing.T) {
+	if got := ratio([]float64{10, 1000, 12}, []float64{20, 2000, 24}); got != 0.5 {
+		t.Errorf("got %v, want 0.5", got)
+	}
+	if got := ratio(nil, []float64{1}); got != 0 {
+		t.Errorf("of nothing: %v, want 0", got)
+	}
+}
+
+func TestTwoCores(t *testing.T) {
+	r, j := found(printed), job{group: "Stack", name: "three"}
+	if got := r.spread(j, ours); math.Abs(got-1.6) > 1e-9 { // 80 ns/op is 160 ns of each of two cores
+		t.Errorf("got %v, want 1.6", got)
+	}
+	j.handover = true
+	if got := r.spread(j, ours); math.Abs(got-0.8) > 1e-9 {
+		t.Errorf("one after the other: got %v, want 0.8", got)
+	}
+}
+
+// The fastest peer is neither the floor, nor holdfast, nor one that does less.
+func TestFastest(t *testing.T) {
+	r := found(printed)
+	for name, want := range map[string]string{"Stack/three": "hand-nested", "Retry/success": "backoff-v4"} {
+		group, job1, _ := strings.Cut(name, "/")
+		if got := r.fastest(job{group: group, name: job1}, 1); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	r := found(printed)
+	for name, test := range map[string]struct {
+		v    verdict
+		want string
+	}{
+		"first":       {r.first(1), "**missed**"}, // Retry success is twice backoff's
+		"allocations": {r.noAllocations(), "met"},
+		"stack":       {r.stack("three", stackNs, 0), "**missed**"}, // Wrap
+		"timeout":     {r.stack("timeout", timeoutNs, 1), "not measured"},
+		"drops":       {r.drops(), "not measured"},
+		"throughput":  {r.loopback("mean-ns"), "met"},       // 2 %
+		"p99":         {r.loopback("p99-ns"), "**missed**"}, // 4 %
+		"two cores":   {r.twoCores(), "**missed**"},         // 1.6
+	} {
+		if got := test.v.word(); got != test.want {
+			t.Errorf("%s: %s (%+v), want %s", name, got, test.v, test.want)
+		}
+	}
+	if v := r.first(1); len(v.missed) != 1 || !strings.HasPrefix(v.missed[0], "Retry success: 2.00") {
+		t.Errorf("first: missed %q", v.missed)
+	}
+}
+
+// What is missed, done less and measured is on the page, and what was not measured does no harm.
+func TestMarkdown(t *testing.T) {
+	var page bytes.Buffer
+	found(printed, printed).markdown(&page)
+	for _, want := range []string{"**missed**", "| **holdfast** | 100 |", "Retry success: 2.00 × backoff-v4", "retry-go.reused ¹", "bare client"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("%q is not on the page:\n%s", want, page.String())
+		}
+	}
+}
+
+func TestChartsAreDrawn(t *testing.T) {
+	r := found(printed)
+	if err := r.charts(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := r.lines(sizes[0]); len(lines) != 1 || len(lines[0].x) != 2 || lines[0].y[1] != 40 {
+		t.Errorf("keys: %+v", lines)
+	}
+}
