@@ -25,6 +25,10 @@ type Description struct {
 
 	// Concurrency is how many calls of fn may run at a time; 0: no bound is known.
 	Concurrency int
+
+	// Memory is how many bytes the policies hold at most, about, with all their queues full; the goroutines of calls, and what
+	// fn and an HTTP form hold, come on top. 0: not known, for there is a Runner in it that is not of holdfast.
+	Memory int
 }
 
 // LayerDescription is one policy of a stack.
@@ -36,7 +40,7 @@ type LayerDescription struct {
 
 // Describe returns what the stack may do in the worst case.
 func (s *Stack) Describe() Description {
-	if s == nil {
+	if s = s.flat(); s == nil {
 		return Description{Calls: 1}
 	}
 	d := Description{Name: s.name}
@@ -49,6 +53,7 @@ func (s *Stack) Describe() Description {
 	}
 	d.Calls, d.Time = w.calls, w.time
 	d.Concurrency = s.concurrency()
+	d.Memory = s.memory()
 	return d
 }
 
@@ -84,6 +89,9 @@ func (l *layer) over(w worst) worst {
 		}
 	case ofBreaker:
 	default:
+		if _, ok := l.other.(answers); ok {
+			return w
+		}
 		group, ok := l.other.(several)
 		if !ok {
 			return worst{}
@@ -147,7 +155,8 @@ func (s *Stack) concurrency() int {
 		case ofHedge:
 			n *= 1 + l.hedge.Config().MaxHedges
 		case ofOther:
-			if _, ok := l.other.(several); !ok { // a group makes its attempts one after the other
+			_, group := l.other.(several) // makes its attempts one after the other
+			if _, answer := l.other.(answers); !group && !answer {
 				n = 0
 			}
 		}
@@ -166,7 +175,7 @@ func mostAtOnce(b *bulkhead.Bulkhead) int {
 
 // String is the stack on one line: users: retry(3, 100ms..5s) → breaker(50% of 20 in 10s) → bulkhead(64).
 func (s *Stack) String() string {
-	if s == nil {
+	if s = s.flat(); s == nil {
 		return "no stack"
 	}
 	texts := make([]string, len(s.layers))
@@ -187,7 +196,7 @@ func (s *Stack) String() string {
 func (s *Stack) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n    caller([caller])")
-	if s != nil {
+	if s = s.flat(); s != nil {
 		for i := range s.layers {
 			l := &s.layers[i]
 			label := l.String()
@@ -217,6 +226,9 @@ func (l *layer) word() string {
 	}
 	if _, ok := l.other.(several); ok {
 		return "failover"
+	}
+	if _, ok := l.other.(answers); ok {
+		return "fallback"
 	}
 	return fmt.Sprintf("%T", l.other)
 }

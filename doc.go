@@ -12,5 +12,6 @@
 //	user, err := holdfast.Do(ctx, stack, func(ctx context.Context) (*User, error) { return api.User(ctx, id) })
 //
 // It describes itself, in a line ([Stack.String]), as a picture ([Stack.Mermaid]), and by what one call can lead to in the
-// worst case ([Stack.Describe]); and [Stack.Check] finds what does harm in it. [Load] reads stacks from a document.
+// worst case ([Stack.Describe]); and [Stack.Check] finds what does harm in it. [Load] reads stacks from a
+// document, and a [Registry] from a file that may change while they run.
 package holdfast

@@ -32,7 +32,7 @@ func (s *Stack) For(t Traffic) *Stack {
 	if s == nil {
 		return nil
 	}
-	one := *s
+	one := *s.flat()
 	one.traffic = t
 	return &one
 }
@@ -41,7 +41,7 @@ func (s *Stack) For(t Traffic) *Stack {
 // seems. What it finds is worth a look, not always a change: each Finding has its reason. It knows the policies of holdfast,
 // and nothing of others.
 func (s *Stack) Check() []Finding {
-	if s == nil {
+	if s = s.flat(); s == nil {
 		return nil
 	}
 	var all []Finding

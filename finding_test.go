@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/failover"
 	"github.com/holdfast-go/holdfast/hedge"
 	"github.com/holdfast-go/holdfast/retry"
 )
@@ -196,6 +197,62 @@ var harms = []harm{
 			return true
 		},
 	},
+	{
+		rule:  "fallback-inside",
+		text:  "the fallback makes a success of each failure, so that what is around it hears of none: it never makes a second attempt; put the fallback outside",
+		wrong: func() *holdfast.Stack { return holdfast.MustStack(retries(retry.Config{}), cached()) },
+		right: func() *holdfast.Stack { return holdfast.MustStack(cached(), retries(retry.Config{})) },
+		happens: func(t *testing.T, s *holdfast.Stack) bool { // the second attempt would do
+			n := 0
+			got, _ := holdfast.Do(t.Context(), s, func(context.Context) (string, error) {
+				if n++; n == 1 {
+					return "", errDown
+				}
+				return "fresh", nil
+			})
+			return got == "stale"
+		},
+	},
+	{
+		rule: "fallback-inside",
+		text: "it never opens",
+		wrong: func() *holdfast.Stack {
+			return holdfast.MustStack(breaker.MustNew(breaker.Config{ConsecutiveFailures: 3}), cached())
+		},
+		right: func() *holdfast.Stack {
+			return holdfast.MustStack(cached(), breaker.MustNew(breaker.Config{ConsecutiveFailures: 3}))
+		},
+		happens: func(t *testing.T, s *holdfast.Stack) bool {
+			attempts := 0
+			for range 10 {
+				holdfast.Do(t.Context(), s, func(context.Context) (string, error) { attempts++; return "", errDown })
+			}
+			return attempts > 3
+		},
+	},
+	{
+		rule:  "fallback-inside",
+		text:  "it never moves on to another target",
+		wrong: func() *holdfast.Stack { return holdfast.MustStack(two(), cached()) },
+		right: func() *holdfast.Stack { return holdfast.MustStack(cached(), two()) },
+		happens: func(t *testing.T, s *holdfast.Stack) bool {
+			got, _ := holdfast.Do(t.Context(), s, func(ctx context.Context) (string, error) {
+				if target, _ := holdfast.Target[string](ctx); target == "a" {
+					return "", errDown
+				}
+				return "fresh", nil
+			})
+			return got == "stale"
+		},
+	},
+}
+
+func cached() holdfast.Runner {
+	return holdfast.Fallback(func(context.Context, error) (string, error) { return "stale", nil })
+}
+
+func two() holdfast.Runner {
+	return holdfast.OneOf(failover.MustNew(failover.Config[string]{Targets: []failover.Target[string]{{Name: "a", Value: "a"}, {Name: "b", Value: "b"}}}))
 }
 
 func one(p holdfast.Runner, deadline time.Duration) *holdfast.Stack {
@@ -250,6 +307,37 @@ func TestNothingFound(t *testing.T) {
 	}
 	if got, want := off.String(), "breaker(off) → bulkhead(off) → retry(off) → retry(off) → hedge(off)"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// What the stack itself leaves no time for cannot work; what depends on the callers may.
+func TestFatal(t *testing.T) {
+	within := retries(retry.Config{AttemptTimeout: time.Second})
+	for name, p := range map[string]holdfast.Runner{
+		"hedge-after-deadline": hedge.MustNew(hedge.Config{Delay: time.Second}),
+		"attempt-beyond-total": retries(retry.Config{AttemptTimeout: 2 * time.Second}),
+	} {
+		if s, err := holdfast.NewStack(within, p); err == nil || !strings.Contains(err.Error(), name+": ") {
+			t.Errorf("%v, %v, want %s", s, err, name)
+		}
+		if _, err := holdfast.NewStack(p, within); err != nil {
+			t.Errorf("%v in the other order", err)
+		}
+	}
+	learned := hedge.MustNew(hedge.Config{FirstDelay: 2 * time.Second})
+	if s, err := holdfast.NewStack(within, learned); err != nil || len(s.Check()) != 1 {
+		t.Errorf("%v: a delay that is learned is only a finding", err)
+	}
+	_, err := holdfast.Load([]byte(`{"stacks": {"a": [{"retry": {"attempt_timeout": "1s"}}, {"hedge": {"delay": "2s"}}]}}`))
+	if err == nil || !strings.HasPrefix(err.Error(), "stacks.a: hedge-after-deadline: ") {
+		t.Error(err)
+	}
+	r := registryOf(t, `{"stacks": {"a": [{"hedge": {"delay": "2s"}}]}}`)
+	if _, err := r.Apply([]byte(`{"stacks": {"a": [{"retry": {"attempt_timeout": "1s"}}, {"hedge": {"delay": "2s"}}]}}`)); err == nil || !strings.HasPrefix(err.Error(), "stacks.a: hedge-after-deadline: ") {
+		t.Error(err)
+	}
+	if got := stackIn(t, r, "a").String(); got != "a: hedge(1 after 2s, +10%)" {
+		t.Errorf("%s after a document that cannot work", got)
 	}
 }
 

@@ -29,6 +29,9 @@ func (s *Stack) Transport(next http.RoundTripper) http.RoundTripper {
 	if s == nil {
 		return next
 	}
+	if s.live != nil {
+		return &liveTransport{Over: httpx.OverNext(next), stack: s}
+	}
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		next = s.layers[i].transport(next)
 	}
@@ -45,6 +48,8 @@ func (l *layer) transport(next http.RoundTripper) http.RoundTripper {
 		return bulkhead.Transport(l.bulkhead, next)
 	case ofHedge:
 		return hedge.Transport(l.hedge, next)
+	case ofLive:
+		return l.live.Transport(next)
 	}
 	if t, ok := l.other.(Transporter); ok {
 		return t.Transport(next)
@@ -110,6 +115,9 @@ func (s *Stack) Handler(next http.Handler) http.Handler {
 	if s == nil {
 		return next
 	}
+	if s.live != nil {
+		return newLiveHandler(s, next)
+	}
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		next = s.layers[i].handler(next)
 	}
@@ -124,6 +132,8 @@ func (l *layer) handler(next http.Handler) http.Handler {
 		return bulkhead.Handler(l.bulkhead, next)
 	case l.kind == ofBreaker:
 		return &runnerHandler{l.breaker, next}
+	case l.kind == ofLive:
+		return l.live.Handler(next)
 	case l.kind == ofOther:
 		return &runnerHandler{l.other, next}
 	}

@@ -41,6 +41,12 @@ func (o *oneOf[T]) Transport(next http.RoundTripper) http.RoundTripper {
 	return &runnerTransport{httpx.OverNext(next), o}
 }
 
+// Reconfigure changes what the group goes by.
+func (o *oneOf[T]) Reconfigure(c failover.Config[T]) error { return o.group.Reconfigure(c) }
+
+// Close ends the group's work in the background.
+func (o *oneOf[T]) Close() error { return o.group.Close() }
+
 // String is for Stack.String.
 func (o *oneOf[T]) String() string {
 	if o.group == nil {
@@ -56,10 +62,14 @@ func (o *oneOf[T]) tries() (attempts int, each time.Duration) {
 	return max(c.MaxTries, 1), c.AttemptTimeout
 }
 
+// size is how many targets there are.
+func (o *oneOf[T]) size() int { return len(o.group.Config().Targets) }
+
 func (o *oneOf[T]) nameOf() string { return o.group.Config().Name }
 
 // several is a group of targets, whatever their type.
 type several interface {
 	tries() (attempts int, each time.Duration)
+	size() int
 	nameOf() string
 }

@@ -2,12 +2,16 @@ package holdfast
 
 import (
 	"context"
+	"reflect"
 	"sync"
 )
 
 // throughOther calls fn under a policy of which nothing is known but Run: it may run fn never, once, several times, one after
 // the other or at once, and may return while fn is running.
 func throughOther[T any](ctx context.Context, p Runner, below []layer, fn func(context.Context) (T, error), discard func(T)) (T, error) {
+	if f, ok := p.(*fallback[T]); ok {
+		return f.do(ctx, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) }, discard)
+	}
 	h := &hand[T]{discard: discard}
 	defer h.close()
 	err := p.Run(ctx, func(ctx context.Context) error {
@@ -24,18 +28,20 @@ type hand[T any] struct {
 
 	mu     sync.Mutex
 	value  T
-	has    bool
+	has    bool // something to discard, if it is not returned
 	good   bool
 	closed bool // the call is over
 }
 
-// put takes an attempt's value. The one that does not count any more, or comes too late, is discarded.
+// put takes an attempt's value. The one that does not count any more, or comes too late, is discarded; but the zero value
+// that comes with an error is nothing to discard: a policy below may have refused, and no attempt was made.
 func (h *hand[T]) put(v T, err error) {
+	there := err == nil || h.discard != nil && !reflect.ValueOf(&v).Elem().IsZero()
 	h.mu.Lock()
-	dropped, drop := v, true
+	dropped, drop := v, there
 	if !h.closed && !h.good {
 		dropped, drop = h.value, h.has
-		h.value, h.has, h.good = v, true, err == nil
+		h.value, h.has, h.good = v, there, err == nil
 	}
 	h.mu.Unlock()
 	if drop && h.discard != nil {

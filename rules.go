@@ -15,6 +15,7 @@ var rules = []func(*Stack) []Finding{
 	retriesInTwoLayers,
 	twiceWhatMustNot,
 	breakerNeverOpens,
+	fallbackInside,
 }
 
 // limit is a bound on the time of what is below it.
@@ -45,6 +46,14 @@ func (s *Stack) limitsAbove(i int) (all []limit) {
 	return all
 }
 
+// finding is one about a layer that has no time left by the limit. What the callers' deadline makes useless may be of use to
+// others; what the stack itself makes useless cannot work, unless it is only a start, to be learned better.
+func (b limit) finding(rule string, l *layer, reason, change string) Finding {
+	f := found(rule, b.with(l), reason, change)
+	f.Fatal = b.of != nil && (l.kind != ofHedge || l.hedge.Config().Delay > 0)
+	return f
+}
+
 func (b limit) with(l *layer) []*layer {
 	if b.of == nil {
 		return []*layer{l}
@@ -65,7 +74,7 @@ func attemptBeyondTotal(s *Stack) (all []Finding) {
 		}
 		for _, b := range s.limitsAbove(i) {
 			if c.AttemptTimeout >= b.after {
-				all = append(all, found("attempt-beyond-total", b.with(l),
+				all = append(all, b.finding("attempt-beyond-total", l,
 					fmt.Sprintf("an attempt may take %v, %s is over by then, and there is no second one", c.AttemptTimeout, b.word),
 					fmt.Sprintf("set AttemptTimeout to a third of %v or less", b.after)))
 			}
@@ -88,7 +97,7 @@ func hedgeAfterDeadline(s *Stack) (all []Finding) {
 		}
 		for _, b := range s.limitsAbove(i) {
 			if delay >= b.after {
-				all = append(all, found("hedge-after-deadline", b.with(l),
+				all = append(all, b.finding("hedge-after-deadline", l,
 					fmt.Sprintf("a second attempt would start after %v, and %s is over by then", delay, b.word),
 					fmt.Sprintf("set %s well below %v, or leave Delay out, to be learned", field, b.after)))
 			}
@@ -207,6 +216,37 @@ func breakerNeverOpens(s *Stack) (all []Finding) {
 		all = append(all, found("breaker-never-opens", []*layer{l},
 			fmt.Sprintf("at %g calls/s there are never %d in %v, so that the ratio does not count; %s", perSecond, c.MinCalls, c.Window, instead),
 			fmt.Sprintf("set MinCalls to %d or less, or Window to %v or more", max(int(perSecond*c.Window.Seconds()), 1), needed.Round(time.Second))))
+	}
+	return all
+}
+
+// fallbackInside: what is around a fallback sees no failure.
+func fallbackInside(s *Stack) (all []Finding) {
+	for i := range s.layers {
+		inner := &s.layers[i]
+		if _, ok := inner.other.(answers); !ok {
+			continue
+		}
+		for j := range s.layers[:i] {
+			outer := &s.layers[j]
+			useless := ""
+			switch {
+			case !outer.on():
+			case outer.kind == ofRetry && outer.retry.Config().MaxAttempts != 1:
+				useless = "it never makes a second attempt"
+			case outer.kind == ofBreaker:
+				useless = "it never opens"
+			default:
+				if _, ok := outer.other.(several); ok {
+					useless = "it never moves on to another target"
+				}
+			}
+			if useless != "" {
+				all = append(all, found("fallback-inside", []*layer{outer, inner},
+					"the fallback makes a success of each failure, so that what is around it hears of none: "+useless,
+					"put the fallback outside"))
+			}
+		}
 	}
 	return all
 }

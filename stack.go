@@ -18,8 +18,8 @@ type Runner interface {
 	Run(ctx context.Context, fn func(context.Context) error) error
 }
 
-// Stack is policies around one another, put together at run time. It is immutable and safe for concurrent use. A nil Stack
-// passes calls through.
+// Stack is policies around one another, put together at run time. It is immutable, unless it is one of a [Registry], and safe
+// for concurrent use. A nil Stack passes calls through.
 //
 // Nested by hand, or by each policy's Wrap, the same costs no allocation; a Stack costs one or two. In return it can say what
 // it does ([Stack.String], [Stack.Describe]) and what is wrong with it ([Stack.Check]).
@@ -27,6 +27,7 @@ type Stack struct {
 	name    string
 	layers  []layer
 	traffic Traffic
+	live    *cell // not nil: it stands for the stack in there
 }
 
 // layer is one policy. Those that Do has to know by their type, because their attempts run beside each other or for speed,
@@ -37,6 +38,7 @@ type layer struct {
 	breaker  *breaker.Breaker
 	bulkhead *bulkhead.Bulkhead
 	hedge    *hedge.Policy
+	live     *Stack
 	other    Runner
 }
 
@@ -49,18 +51,17 @@ const (
 	ofBreaker
 	ofBulkhead
 	ofHedge
+	ofLive
 )
 
-// NewStack returns the policies as a stack, the outermost first. A Stack among them stands for its policies. It returns an error that names every layer that cannot work
-// there: what [Stack.Check] finds and no run could do without harm.
+// NewStack returns the policies as a stack, the outermost first. A Stack among them stands for its policies. It returns an
+// error that names every layer that cannot work there: what [Stack.Check] finds and no run could do without harm.
 func NewStack(policies ...Runner) (*Stack, error) {
 	s := &Stack{layers: make([]layer, 0, len(policies))}
 	var errs []error
 	for i, p := range policies {
 		if inner, ok := p.(*Stack); ok {
-			if inner != nil {
-				s.layers = append(s.layers, inner.layers...)
-			}
+			s.layers = append(s.layers, inner.asLayers()...)
 			continue
 		}
 		l, err := newLayer(p)
@@ -90,6 +91,18 @@ func MustStack(policies ...Runner) *Stack {
 	return s
 }
 
+// asLayers is the stack as a part of another.
+func (s *Stack) asLayers() []layer {
+	switch {
+	case s == nil:
+		return nil
+	case s.live != nil:
+		return []layer{{kind: ofLive, live: s}}
+	default:
+		return s.layers
+	}
+}
+
 func newLayer(p Runner) (layer, error) {
 	switch p := p.(type) {
 	case nil:
@@ -115,7 +128,7 @@ func (s *Stack) Named(name string) *Stack {
 	if s == nil {
 		return nil
 	}
-	named := *s
+	named := *s.current()
 	named.name = name
 	return &named
 }
@@ -127,7 +140,8 @@ func Do[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error
 }
 
 // DoDiscard is Do for values that have to be closed: discard gets the values of attempts that ran beside another and were not
-// returned, each once.
+// returned, each once; and of those that a group of targets ([OneOf]) or a Runner that is not of holdfast has followed by
+// another. A value that came with an error is one of them unless it is the zero value.
 func DoDiscard[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error), discard func(T)) (T, error) {
 	if fn == nil {
 		var none T
@@ -136,7 +150,7 @@ func DoDiscard[T any](ctx context.Context, s *Stack, fn func(context.Context) (T
 	if s == nil {
 		return fn(ctx)
 	}
-	return through(ctx, s.layers, fn, discard)
+	return through(ctx, s.current().layers, fn, discard)
 }
 
 // Wrap returns fn under the stack. It panics if fn is nil.
@@ -161,7 +175,7 @@ func (s *Stack) Run(ctx context.Context, fn func(context.Context) error) error {
 var errNilFunc = errors.New("fn is nil")
 
 func (s *Stack) label() string {
-	if s == nil || s.name == "" {
+	if s = s.current(); s == nil || s.name == "" {
 		return "stack"
 	}
 	return "stack " + s.name
@@ -180,6 +194,8 @@ func through[T any](ctx context.Context, ls []layer, fn func(context.Context) (T
 		return breaker.Do(ctx, l.breaker, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
 	case ofBulkhead:
 		return bulkhead.Do(ctx, l.bulkhead, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
+	case ofLive:
+		return DoDiscard(ctx, l.live, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) }, discard)
 	case ofHedge:
 		return throughHedge(ctx, l.hedge, below, fn, discard)
 	default:

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,10 @@ func (f Field) decode(value json.RawMessage) (assign func(), err error) {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) && wrong.Field == "" {
 			return nil, fmt.Errorf("%s: %s: want %s", f.Key, clip(value), describe(to.Type()))
+		}
+		if _, word := f.To.(encoding.TextUnmarshaler); word { // its error says what it would take
+			_, want, _ := strings.Cut(err.Error(), "want ")
+			return nil, fmt.Errorf("%s: %s: want %s", f.Key, clip(value), want)
 		}
 		return nil, nest(f.Key, err)
 	}

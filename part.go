@@ -1,0 +1,282 @@
+package holdfast
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/bulkhead"
+	"github.com/holdfast-go/holdfast/failover"
+	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/retry"
+)
+
+// part is a policy of a document, of which none has been made yet.
+type part struct {
+	at   string // its place
+	kind string
+	name string // of the policy
+
+	make   func() (Runner, error)
+	try    func() (Runner, error) // is make, and nobody sees what it makes
+	change func(Runner) error     // gives one that was made before the settings of this one
+}
+
+// partMakers read the JSON of a Config for a stack.
+var partMakers = map[string]func(d *document, stack string, data json.RawMessage) (part, error){
+	"retry":    retryPart,
+	"breaker":  breakerPart,
+	"bulkhead": bulkheadPart,
+	"hedge":    hedgePart,
+	"failover": failoverPart,
+}
+
+func kinds() string { return strings.Join(slices.Sorted(maps.Keys(partMakers)), ", ") }
+
+func (d *document) part(at, stack string, data json.RawMessage) (part, error) {
+	var entry map[string]json.RawMessage
+	err := decode(data, &entry)
+	if err != nil || len(entry) != 1 {
+		return part{}, fmt.Errorf("%s: %w", at, wanted(err, "want an object with one policy: "+kinds()))
+	}
+	for kind, config := range entry {
+		read, known := partMakers[kind]
+		if !known {
+			return part{}, fmt.Errorf("%s.%s: no such policy: want one of %s", at, place(kind), kinds())
+		}
+		at += "." + kind
+		p, err := read(d, stack, config)
+		if err != nil {
+			return part{}, under(at, err)
+		}
+		p.at, p.kind = at, kind
+		return p, nil
+	}
+	return part{}, nil // there is one
+}
+
+// policy is a Runner whose settings may change.
+type policy[C any] interface {
+	Runner
+	Reconfigure(C) error
+}
+
+// partOf is a part whose Config is c. unseen makes a Config of which no telemetry is to be seen.
+func partOf[P Runner, C any](c C, name string, build func(C) (P, error), unseen func(*C)) part {
+	of := func(c C) (Runner, error) {
+		p, err := build(c)
+		if err != nil {
+			return nil, err // not a Runner that is a nil policy
+		}
+		return p, nil
+	}
+	return part{
+		name: name,
+		make: func() (Runner, error) { return of(c) },
+		try: func() (Runner, error) {
+			c := c
+			unseen(&c)
+			return of(c)
+		},
+		change: func(r Runner) error { return any(r).(policy[C]).Reconfigure(c) },
+	}
+}
+
+var (
+	noTracing = tracenoop.NewTracerProvider()
+	noMetrics = metricnoop.NewMeterProvider()
+)
+
+func retryPart(d *document, stack string, data json.RawMessage) (part, error) {
+	c := retry.Config{Name: stack}
+	budget, err := d.read(data, &c, "budget")
+	if err != nil {
+		return part{}, err
+	}
+	c.Budget = budget
+	if d.setup.Retry != nil {
+		d.setup.Retry(stack, &c)
+	}
+	return partOf(c, c.Name, retry.New, func(c *retry.Config) {
+		c.TracerProvider, c.MeterProvider, c.Logger = noTracing, noMetrics, nil
+	}), nil
+}
+
+func breakerPart(d *document, stack string, data json.RawMessage) (part, error) {
+	c := breaker.Config{Name: stack}
+	if err := read(data, &c); err != nil {
+		return part{}, err
+	}
+	if d.setup.Breaker != nil {
+		d.setup.Breaker(stack, &c)
+	}
+	return partOf(c, c.Name, breaker.New, func(c *breaker.Config) {
+		c.TracerProvider, c.MeterProvider, c.Logger = noTracing, noMetrics, nil
+	}), nil
+}
+
+func bulkheadPart(d *document, stack string, data json.RawMessage) (part, error) {
+	c := bulkhead.Config{Name: stack}
+	if err := read(data, &c); err != nil {
+		return part{}, err
+	}
+	if d.setup.Bulkhead != nil {
+		d.setup.Bulkhead(stack, &c)
+	}
+	return partOf(c, c.Name, bulkhead.New, func(c *bulkhead.Config) {
+		c.TracerProvider, c.MeterProvider, c.Logger = noTracing, noMetrics, nil
+	}), nil
+}
+
+func hedgePart(d *document, stack string, data json.RawMessage) (part, error) {
+	c := hedge.Config{Name: stack}
+	budget, err := d.read(data, &c, "budget")
+	if err != nil {
+		return part{}, err
+	}
+	if budget != nil {
+		c.Budget = budget
+	}
+	if d.setup.Hedge != nil {
+		d.setup.Hedge(stack, &c)
+	}
+	return partOf(c, c.Name, hedge.New, func(c *hedge.Config) {
+		c.TracerProvider, c.MeterProvider, c.Logger = noTracing, noMetrics, nil
+	}), nil
+}
+
+func failoverPart(d *document, stack string, data json.RawMessage) (part, error) {
+	c := failover.Config[*url.URL]{Name: stack}
+	var fields map[string]json.RawMessage
+	if err := decode(data, &fields); err != nil || fields == nil {
+		return part{}, wanted(err, "want an object")
+	}
+	targets, given := fields["targets"]
+	delete(fields, "targets") // they have no JSON form of their own, as they may be anything
+	rest, _ := json.Marshal(fields)
+	var targetsErr error
+	if given || d.setup.Failover == nil { // else they may be found by a Resolve
+		c.Targets, targetsErr = readTargets(targets)
+	}
+	budget, err := d.read(rest, &c, "targets, budget")
+	if err := errors.Join(targetsErr, err); err != nil {
+		return part{}, err
+	}
+	if budget != nil {
+		c.Budget = budget
+	}
+	if d.setup.Failover != nil {
+		d.setup.Failover(stack, &c)
+	}
+	return partOf(c, c.Name, newOneOf, func(c *failover.Config[*url.URL]) {
+		c.TracerProvider, c.MeterProvider, c.Logger = noTracing, noMetrics, nil
+		if c.Probe != nil {
+			c.Probe = func(context.Context, *url.URL) error { return nil }
+		}
+	}), nil
+}
+
+func newOneOf(c failover.Config[*url.URL]) (*oneOf[*url.URL], error) {
+	g, err := failover.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return &oneOf[*url.URL]{g}, nil
+}
+
+// read is the function of that name for a Config that may name a budget. also are the fields that the Config does not know.
+func (d *document) read(data json.RawMessage, into json.Unmarshaler, also string) (*retry.Budget, error) {
+	var fields map[string]json.RawMessage
+	if err := decode(data, &fields); err != nil || fields == nil {
+		return nil, wanted(err, "want an object")
+	}
+	named, given := fields["budget"]
+	delete(fields, "budget")
+	rest, _ := json.Marshal(fields) // of what was JSON
+	err := into.UnmarshalJSON(rest)
+	if err != nil { // of the fields that there are, it knows only its own
+		err = errors.New(strings.ReplaceAll(err.Error(), ": want one of name, ", ": want one of name, "+also+", "))
+	}
+	if !given {
+		return nil, err
+	}
+	budget, budgetErr := d.budget(named)
+	return budget, errors.Join(err, budgetErr)
+}
+
+// budget is the one of that name.
+func (d *document) budget(data json.RawMessage) (*retry.Budget, error) {
+	var name *string
+	if err := json.Unmarshal(data, &name); err != nil || name == nil {
+		return nil, errors.New("budget: want the name of one of the budgets")
+	}
+	if _, known := d.budgets[*name]; !known {
+		want := "want one of the budgets, of which there are none"
+		if len(d.budgets) > 0 {
+			names := slices.Sorted(maps.Keys(d.budgets))
+			for i := range names {
+				names[i] = place(names[i])
+			}
+			want = "want one of " + strings.Join(names, ", ")
+		}
+		return nil, fmt.Errorf("budget: %q: no such budget: %s", clipped(*name), want)
+	}
+	return d.shared[*name], nil
+}
+
+func readTargets(data json.RawMessage) (all []failover.Target[*url.URL], err error) {
+	var entries []json.RawMessage
+	if err := decode(data, &entries); err != nil || len(entries) == 0 {
+		return nil, errors.New(`targets: want a list such as [{"name": "a", "url": "http://a:8080", "priority": 0, "weight": 1}]`)
+	}
+	var errs []error
+	for i, entry := range entries {
+		t, err := readTarget(fmt.Sprintf("targets[%d]", i), entry)
+		errs = append(errs, err)
+		all = append(all, t)
+	}
+	return all, errors.Join(errs...)
+}
+
+func readTarget(at string, data json.RawMessage) (t failover.Target[*url.URL], err error) {
+	var entry map[string]json.RawMessage
+	if err := decode(data, &entry); err != nil || entry == nil {
+		return t, fmt.Errorf("%s: %w", at, wanted(err, "want an object with a name and a url"))
+	}
+	var errs []error
+	var to string
+	for _, key := range slices.Sorted(maps.Keys(entry)) {
+		into, want := any(nil), ""
+		switch key {
+		case "name":
+			into, want = &t.Name, "a string"
+		case "url":
+			into, want = &to, "a string"
+		case "priority":
+			into, want = &t.Priority, "a whole number"
+		case "weight":
+			into, want = &t.Weight, "a number"
+		default:
+			errs = append(errs, fmt.Errorf("%s.%s: no such field: want one of name, url, priority, weight", at, place(key)))
+			continue
+		}
+		if err := json.Unmarshal(entry[key], into); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%s: want %s", at, key, want))
+		}
+	}
+	u, err := url.Parse(to)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		errs = append(errs, fmt.Errorf(`%s.url: %q: want a URL such as "http://a:8080"`, at, clipped(to)))
+	}
+	t.Value = u
+	return t, errors.Join(errs...)
+}
