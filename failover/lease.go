@@ -25,8 +25,7 @@ type Lease[T any] struct {
 // allocation, and yet a second Done, of a copy too, finds that it is spent.
 type slip struct {
 	serial atomic.Uint64
-	g      *core
-	set    *settings
+	set    *settings // of the group that it is of
 	t      *target
 	began  time.Duration
 	trial  bool
@@ -50,7 +49,7 @@ func (g *Group[T]) Pick(ctx context.Context) (Lease[T], error) {
 		return Lease[T]{}, err
 	}
 	s := slips.Get().(*slip)
-	s.g, s.set, s.t, s.began, s.trial = c.g, c.set, c.t, c.began, c.trial
+	s.set, s.t, s.began, s.trial = c.set, c.t, c.began, c.trial
 	return Lease[T]{c.t.name, valueOf[T](c.t), s, s.serial.Load()}, nil
 }
 
@@ -74,10 +73,10 @@ func (l Lease[T]) Done(err error) {
 	if s == nil || !s.serial.CompareAndSwap(l.serial, l.serial+1) {
 		return
 	}
-	g, set, t, began, trial := s.g, s.set, s.t, s.began, s.trial
-	s.g, s.set, s.t = nil, nil, nil
+	set, t, began, trial := s.set, s.t, s.began, s.trial
+	s.set, s.t = nil, nil
 	slips.Put(s)
-	g.settle(set, t, began, trial, err)
+	set.group.settle(set, t, began, trial, err)
 }
 
 // settle takes the result of a lease.

@@ -85,9 +85,6 @@ func (g *core) adaptLocked(t *table, next *settings, now time.Duration) {
 	if next.ejectFor != was.ejectFor {
 		g.nextTrial.Store(0)
 	}
-	if heeded := g.heeded.Load(); heeded > 0 && next.slowFactor < was.slowFactor { // more is for the next judgement to say
-		g.heeded.Store(int64(float64(heeded) * next.slowFactor / was.slowFactor))
-	}
 	for _, s := range g.states {
 		if next.suspicion > 0 && was.suspicion == 0 { // nobody has listened
 			s.rhythm.reset()

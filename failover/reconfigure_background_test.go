@@ -122,6 +122,25 @@ func TestReconfigureProbeUnderWay(t *testing.T) {
 	}
 }
 
+// One bad probe before the end of probes, and one after their new beginning, are not two in a row.
+func TestReconfigureForgetsBadProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p probed
+		p.set(0, isDown)
+		with := func(c *failover.Config[int]) { c.Probe, c.ProbeInterval = p.probe, time.Minute }
+		g := failover.MustNew(failover.Config[int]{Targets: targets(2)})
+		defer g.Close()
+		for range 3 {
+			reconfigure(t, g, with)
+			time.Sleep(10 * time.Second)
+			reconfigure(t, g, func(c *failover.Config[int]) { c.Probe, c.ProbeInterval, c.ProbeTimeout, c.BadProbes = nil, 0, 0, 0 })
+		}
+		if n, s := len(p.times(0)), stateOf(g, "t0"); n != 3 || s != failover.Healthy {
+			t.Errorf("%v after %d probes", s, n)
+		}
+	})
+}
+
 // The result of a probe that was cut off says nothing.
 func TestReconfigureCutsProbesOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -143,12 +162,17 @@ func TestReconfigureResolve(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			old := lookups{takes: 10 * time.Second, deaf: deaf, do: func(int) ([]failover.Target[int], error) { return targets(5), nil }}
 			present := lookups{takes: time.Second, do: func(int) ([]failover.Target[int], error) { return targets(3), nil }}
-			g := failover.MustNew(failover.Config[int]{Targets: targets(1), Resolve: old.resolve})
+			var ended atomic.Bool
+			g := failover.MustNew(failover.Config[int]{Targets: targets(1), Resolve: func(ctx context.Context) ([]failover.Target[int], error) {
+				defer ended.Store(true)
+				return old.resolve(ctx)
+			}})
 			call(t, g) // asks it
 			time.Sleep(time.Second)
 			reconfigure(t, g, func(c *failover.Config[int]) { c.Targets, c.Resolve = nil, present.resolve })
-			if n := len(g.Config().Targets); n != 1 {
-				t.Errorf("%d targets, want the one that there was", n)
+			synctest.Wait()
+			if n := len(g.Config().Targets); n != 1 || ended.Load() == deaf {
+				t.Errorf("%d targets, want the one that there was; the old lookup has ended: %v", n, ended.Load())
 			}
 			time.Sleep(time.Minute)
 			if n := len(g.Config().Targets); n != 1 || present.n.Load() != 0 {
@@ -178,7 +202,7 @@ func TestReconfigureResolve(t *testing.T) {
 
 // Calls that wait for the first lookup go on with the targets of other settings, or wait for their Resolve: the one that looks, too.
 func TestReconfigureFirstLookup(t *testing.T) {
-	for _, targeted := range []bool{false, true} {
+	for _, with := range []string{"another Resolve", "targets", "both"} {
 		synctest.Test(t, func(t *testing.T) {
 			never := func(ctx context.Context) ([]failover.Target[int], error) {
 				<-ctx.Done()
@@ -205,15 +229,19 @@ func TestReconfigureFirstLookup(t *testing.T) {
 			time.Sleep(time.Second)
 			want := time.Second
 			reconfigure(t, g, func(c *failover.Config[int]) {
-				if c.Resolve = present.resolve; targeted {
-					c.Resolve, c.ResolveEvery, c.Targets = nil, 0, targets(2)[1:]
-				} else {
+				switch c.Resolve = present.resolve; with {
+				case "targets":
+					c.Resolve, c.ResolveEvery = nil, 0
+					fallthrough
+				case "both":
+					c.Targets = targets(2)[1:]
+				default:
 					want += time.Second
 				}
 			})
 			all.Wait()
 			if took := time.Since(began); took != want {
-				t.Errorf("it took %v, want %v", took, want)
+				t.Errorf("%s: it took %v, want %v", with, took, want)
 			}
 			if s := g.Snapshot(); s.Successes != 20 || s.Ignored != 1 || s.Calls != 21 {
 				t.Errorf("%+v", s)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,20 +400,73 @@ func TestReconfigureSuspicion(t *testing.T) {
 	})
 }
 
-// Without a SlowFactor nothing is usual any more: calls that their caller gave up after long do speak against the target.
-func TestReconfigureWithoutSlowFactor(t *testing.T) {
+// Without a SlowFactor nothing is usual: calls that their caller gave up after long do speak against the target, those too that
+// began without one.
+func TestReconfigureSlowFactor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(failover.Config[int]{}, 1, 0, 0)
 		f.takes = func(int) time.Duration { return 10 * time.Millisecond }
 		f.run(t, 100, 20*time.Second)
+		hang := func(d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			_ = f.g.Run(ctx, func(ctx context.Context, _ int) error { <-ctx.Done(); return context.Cause(ctx) })
+		}
+		failures := func() uint64 { return targetOf(f.g, "t0").Failures + targetOf(f.g, "t1").Failures }
 		reconfigure(t, f.g, func(c *failover.Config[int]) { c.SlowFactor = -1 })
 		for range 4 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			_ = f.g.Run(ctx, func(ctx context.Context, _ int) error { <-ctx.Done(); return context.Cause(ctx) })
-			cancel()
+			hang(time.Second)
 		}
-		if a, b := targetOf(f.g, "t0").Failures, targetOf(f.g, "t1").Failures; a+b != 4 {
-			t.Errorf("%d failures, want 4", a+b)
+		if n := failures(); n != 4 {
+			t.Errorf("%d failures without a SlowFactor, want 4", n)
+		}
+		var without sync.WaitGroup
+		without.Go(func() { hang(30 * time.Second) })
+		synctest.Wait()
+		reconfigure(t, f.g, func(c *failover.Config[int]) { c.SlowFactor = 3 })
+		f.run(t, 100, 20*time.Second)
+		without.Wait()
+		if n := failures(); n != 5 {
+			t.Errorf("%d failures, want that of the call that began without", n)
+		}
+		hang(time.Millisecond)
+		if n := failures(); n != 5 {
+			t.Errorf("%d failures, want none of a call that had too little time", n)
+		}
+	})
+}
+
+// Where many wait for their trial, the next one comes by the new EjectFor.
+func TestReconfigureManyTrials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := failover.MustNew(failover.Config[int]{
+			Targets: targets(11), Balance: failover.RoundRobin, ConsecutiveFailures: 1, MaxEjected: 1, PanicBelow: -1, MaxTries: 1,
+			EjectFor: time.Hour, GoodProbes: 9,
+		})
+		for range 11 {
+			if l := pick(t, g); l.Value < 10 {
+				l.Done(errDown)
+			}
+		}
+		time.Sleep(time.Hour)
+		trials := func(n int) (trials int) {
+			for range n {
+				if pick(t, g).Value < 10 {
+					trials++
+				}
+			}
+			return trials
+		}
+		if n := trials(5); n != 1 {
+			t.Errorf("%d trials, want one at first", n)
+		}
+		reconfigure(t, g, func(c *failover.Config[int]) { c.EjectFor = 20 * time.Second })
+		if n := trials(5); n != 1 {
+			t.Errorf("%d trials, want one more", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := trials(5); n != 1 {
+			t.Errorf("%d trials, want one more", n)
 		}
 	})
 }

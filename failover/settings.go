@@ -9,7 +9,8 @@ import (
 // settings are a Config apart from the type of its targets, with defaults. They do not change: Reconfigure puts others in their
 // place, together with the table.
 type settings struct {
-	given            any // the *Config[T], with defaults in place of zeros
+	group            *core // whose they are
+	given            any   // the *Config[T], with defaults in place of zeros
 	balance          Balance
 	overprovisioning float64
 	maxTries         int
@@ -46,7 +47,7 @@ func (g *Group[T]) settingsOf(c Config[T]) *settings {
 	given := c.spelled()
 	c = c.withDefaults()
 	s := &settings{
-		given: &given, balance: c.Balance, overprovisioning: c.Overprovisioning, maxTries: c.MaxTries,
+		group: &g.core, given: &given, balance: c.Balance, overprovisioning: c.Overprovisioning, maxTries: c.MaxTries,
 		attemptTimeout: c.AttemptTimeout, failoverIf: c.FailoverIf, countIf: c.CountIf, budget: c.Budget,
 		consecutive: int32(min(c.ConsecutiveFailures, 1<<30)), window: c.Window, minCalls: uint64(c.MinCalls),
 		failureMargin: c.FailureMargin, slowFactor: c.SlowFactor, suspicion: c.Suspicion,
