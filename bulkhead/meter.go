@@ -12,17 +12,23 @@ import (
 // the middle of others, do not return theirs. Who waits for a token waits in the queue, and takes it when it is there;
 // so a wait that is given up costs none.
 type meter struct {
+	start  time.Time
 	mu     sync.Mutex
 	tokens *rate.Limiter
 }
 
-func newMeter(s *settings) *meter { return &meter{tokens: rate.NewLimiter(s.rate, s.burst)} }
+func newMeter(s *settings) *meter {
+	return &meter{start: time.Now(), tokens: rate.NewLimiter(s.rate, s.burst)}
+}
+
+// now is the time by the monotonic clock, the only one that the limiter goes by: time.Now reads two.
+func (m *meter) now() time.Time { return m.start.Add(time.Since(m.start)) }
 
 // follow changes the rate. The tokens that are there are kept, as many of them as there may be.
 func (m *meter) follow(s *settings) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now() // as in allow
+	now := m.now() // as in allow
 	m.tokens.SetLimitAt(now, s.rate)
 	m.tokens.SetBurstAt(now, s.burst)
 }
@@ -31,7 +37,7 @@ func (m *meter) follow(s *settings) {
 func (m *meter) allow() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now() // under the lock: between a time and an earlier one after it, the limiter counts twice
+	now := m.now() // under the lock: between a time and an earlier one after it, the limiter counts twice
 	if m.tokens.AllowN(now, 1) {
 		return true
 	}
@@ -44,7 +50,7 @@ func (m *meter) giveBack() {
 	if m != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.tokens.AllowN(time.Now(), -1) // takes one less than none: a test says that it does
+		m.tokens.AllowN(m.now(), -1) // takes one less than none: a test says that it does
 	}
 }
 
@@ -53,7 +59,7 @@ func (m *meter) next() time.Duration { return m.after(0) }
 
 // after is how long it is until there is a token for one with so many ahead of it.
 func (m *meter) after(ahead int) time.Duration {
-	missing := float64(ahead) + 1 - m.tokens.TokensAt(time.Now())
+	missing := float64(ahead) + 1 - m.tokens.TokensAt(m.now())
 	if missing <= 0 {
 		return 0
 	}
