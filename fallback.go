@@ -36,14 +36,15 @@ func (f *fallback[T]) String() string { return "fallback" }
 // Run implements Runner. It is for calls of another type, which pass.
 func (f *fallback[T]) Run(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
-// do is the fallback for a call of its type. The value of a failure goes to discard, if another takes its place.
+// do is the fallback for a call of its type. The value of a failure goes to discard, if another takes its place; where there
+// is none, as a policy below has refused, nothing does.
 func (f *fallback[T]) do(ctx context.Context, fn func(context.Context) (T, error), discard func(T)) (T, error) {
 	v, err := fn(ctx)
 	if err == nil || canceled(ctx) {
 		return v, err
 	}
 	other, otherErr := f.instead(ctx, err)
-	if discard != nil {
+	if discard != nil && !isZero(v) {
 		discard(v)
 	}
 	return other, otherErr

@@ -28,6 +28,9 @@ func Target[T any](ctx context.Context) (target T, ok bool) {
 
 // Run implements Runner.
 func (o *oneOf[T]) Run(ctx context.Context, fn func(context.Context) error) error {
+	if o.group == nil { // nobody has chosen
+		return fn(ctx)
+	}
 	return o.group.Run(ctx, func(ctx context.Context, target T) error {
 		return fn(context.WithValue(ctx, targetKey[T]{}, target))
 	})

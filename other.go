@@ -36,7 +36,7 @@ type hand[T any] struct {
 // put takes an attempt's value. The one that does not count any more, or comes too late, is discarded; but the zero value
 // that comes with an error is nothing to discard: a policy below may have refused, and no attempt was made.
 func (h *hand[T]) put(v T, err error) {
-	there := err == nil || h.discard != nil && !reflect.ValueOf(&v).Elem().IsZero()
+	there := err == nil || h.discard != nil && !isZero(v)
 	h.mu.Lock()
 	dropped, drop := v, there
 	if !h.closed && !h.good {
@@ -48,6 +48,8 @@ func (h *hand[T]) put(v T, err error) {
 		h.discard(dropped)
 	}
 }
+
+func isZero[T any](v T) bool { return reflect.ValueOf(&v).Elem().IsZero() }
 
 // take returns the value that counts, and ends the call.
 func (h *hand[T]) take() T {
