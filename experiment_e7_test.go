@@ -55,8 +55,8 @@ func TestExperimentE7(t *testing.T) {
 			plain.all.AtLeast(t, name+": re-run", c.factor)
 			plain.all.AtMost(t, name+": re-run", c.factor)
 			alone.all.AtMost(t, name+", retry alone", float64(c.attempts))
-			preset.first.AtMost(t, name+", the first 10 calls", 1.1)
-			preset.all.AtMost(t, name+", all calls", 1.1)
+			r.AtMost(t, name+", first 10 calls", &preset.first, 1.1)
+			r.AtMost(t, name+", all calls", &preset.all, 1.1)
 		}
 	}
 	r.Print(t, `

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 const (
@@ -69,6 +70,15 @@ func (m *modelE9) back() float64 {
 		}
 	}
 	return min((back - upE9).Seconds(), neverE9)
+}
+
+// goodput is a line of the chart.
+func (m *modelE9) goodput() (s record.Series) {
+	for second, n := range m.good[:lengthE9] {
+		s.X = append(s.X, float64(second))
+		s.Y = append(s.Y, float64(n))
+	}
+	return s
 }
 
 // attemptE9 asks the server until ctx ends. The server goes on with what it has begun.

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 // TestExperimentE9 is a metastable failure (Bronson et al., "Metastable Failures in Distributed Systems", HotOS '21) with a
@@ -32,38 +33,48 @@ func TestExperimentE9(t *testing.T) {
 		fmt.Sprintf("E9, stacks: a server of 300/s is offered 280/s and is down for 10 s; seconds from there until goodput is back: least and most of %d seeds", experiment.Seeds),
 		"", "published", "re-run without holdfast", "with holdfast",
 	)
+	lines := record.Chart{
+		Name: "e9-goodput", Title: "E9: answers in time, of 280 calls a second", XLabel: "seconds", YLabel: "in the second",
+		Spans: []record.Span{{Name: "down", From: downE9.Seconds(), To: upE9.Seconds()}},
+	}
 	for _, row := range []struct {
 		name, published string
 		sides           sidesE9
 		plain, never    bool
 		goal            float64
-		always          bool // run when reduced as well
+		always          bool   // run when reduced as well
+		line            string // in the chart
 	}{
-		{name: "one retry, at once", published: "goodput 0 for ever", sides: sidesE9{clients: 1}, plain: true, never: true},
+		{name: "one retry, at once", published: "goodput 0 for ever", sides: sidesE9{clients: 1}, plain: true, never: true, line: "one retry, no holdfast"},
 		{name: "one retry, at once, and a queue of 64 in the server", published: "-", sides: sidesE9{clients: 1, bounded: true}, plain: true},
 		{name: "client side, 1 client", published: "-", sides: sidesE9{clients: 1, client: clientE9}, goal: 15},
-		{name: "client side, 100 clients", published: "-", sides: sidesE9{clients: 100, client: clientE9}, goal: 15, always: true},
+		{name: "client side, 100 clients", published: "-", sides: sidesE9{clients: 100, client: clientE9}, goal: 15, always: true, line: "100 clients with a stack"},
 		{name: "client side, 100 clients, MaxOpenFor 5s", published: "-", sides: sidesE9{clients: 100, client: eagerE9}, goal: 15},
 		{name: "server side, clients of one retry, at once", published: "-", sides: sidesE9{clients: 1, server: serverE9}, goal: 5},
 		{name: "both sides, 1 client", published: "-", sides: sidesE9{clients: 1, client: clientE9, server: serverE9}, goal: 5},
-		{name: "both sides, 100 clients", published: "-", sides: sidesE9{clients: 100, client: clientE9, server: serverE9}, goal: 5, always: true},
+		{name: "both sides, 100 clients", published: "-", sides: sidesE9{clients: 100, client: clientE9, server: serverE9}, goal: 5, always: true, line: "and the server with one"},
 	} {
 		if experiment.Reduced() && !row.always {
 			continue
 		}
-		back := experimentE9(t, row.sides)
+		back, good := experimentE9(t, row.sides)
+		if row.line != "" {
+			lines.Series = append(lines.Series, good)
+			lines.Series[len(lines.Series)-1].Name = row.line
+		}
 		cells := []string{row.name, row.published, "-", inE9(back)}
 		if row.plain {
 			cells[2], cells[3] = cells[3], cells[2]
 		}
 		r.Row(cells...)
 		if row.goal > 0 {
-			back.AtMost(t, row.name, row.goal)
+			r.AtMost(t, row.name+", seconds", back, row.goal)
 		}
 		if row.never {
 			back.AtLeast(t, row.name, neverE9)
 		}
 	}
+	r.Chart(lines)
 	r.Print(t, `
 Goal: 15 s from the client side alone, and 5 s with the bulkhead in the server.
 The breakers of the clients let go of the backlog: after five attempts without an answer a client asks no more, and the server
@@ -99,14 +110,18 @@ func serverE9() *holdfast.Stack {
 	return holdfast.MustStack(bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: queueE9, Target: patienceE9 / 3}))
 }
 
-func experimentE9(t *testing.T, sides sidesE9) *experiment.Span {
-	back := new(experiment.Span)
+// experimentE9 returns how long it takes, and the goodput of the first seed.
+func experimentE9(t *testing.T, sides sidesE9) (back *experiment.Span, good record.Series) {
+	back = new(experiment.Span)
 	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		m := &modelE9{start: time.Now()}
 		m.run(rand.New(rand.NewPCG(seed, 9)), m.clients(sides))
 		back.Add(m.back())
+		if seed == 1 {
+			good = m.goodput()
+		}
 	})
-	return back
+	return back, good
 }
 
 // inE9 is how long it took, in seconds.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 // TestExperimentE12 is a server that is asked for more than it can do, by clients that do not wait for ever (Maurer, "Fail
@@ -46,9 +47,17 @@ func TestExperimentE12(t *testing.T) {
 	if experiment.Reduced() {
 		loads = []float64{0.9, 1.3, 3}
 	}
+	lines := make([]record.Series, 6)
+	for i, name := range []string{"FIFO", "FIFO of 100", "semaphore", "CoDel", "CoDel, adaptive LIFO", "holdfast, client says nothing"} {
+		lines[i].Name = name
+	}
+	point := func(i int, load float64, s *spansE12) {
+		lines[i].X = append(lines[i].X, load)
+		lines[i].Y = append(lines[i].Y, (s.goodput.Least()+s.goodput.Most())/2)
+	}
 	for _, load := range loads {
 		row := []string{fmt.Sprintf("%.2fx", load), "-"}
-		for _, newQueue := range []func() discipline{
+		for i, newQueue := range []func() discipline{
 			func() discipline { return &fifo{most: math.MaxInt} },
 			func() discipline { return &fifo{most: 100} },
 			func() discipline { return &fifo{} },
@@ -59,6 +68,9 @@ func TestExperimentE12(t *testing.T) {
 			plain := new(spansE12)
 			experiment.OverSeeds(func(seed uint64) { plain.add(plainE12(seed, load, length, newQueue()), length) })
 			row = append(row, plain.goodput.In("%.0f"))
+			if i < 5 {
+				point(i, load, plain)
+			}
 		}
 		for _, client := range []struct {
 			name string
@@ -68,10 +80,16 @@ func TestExperimentE12(t *testing.T) {
 			experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 				holdfast.add(holdfastE12(seed, load, length, client.kind, bulkhead.Config{Limit: 10, Queue: 200}), length)
 			})
-			row = append(row, holdfast.goodput.In("%.0f")+holdfast.goal(t, load, client.name))
+			row = append(row, holdfast.goodput.In("%.0f")+holdfast.goal(t, r, load, client.name))
+			if client.name == "says nothing" {
+				point(5, load, holdfast)
+			}
 		}
 		r.Row(row...)
 	}
+	r.Chart(record.Chart{
+		Name: "e12-goodput", Title: "E12: goodput of a server of 1,000/s", XLabel: "offered, times the capacity", YLabel: "answers in time, a second", Series: lines,
+	})
 	r.Print(t, `
 Goal: from 1.3x on at least 98 % of the capacity, and at 0.9x at least 99 % of the offered.
 FIFO serves those who have waited for longest, and they are about to go; the semaphore refuses whom it could have served a
@@ -134,7 +152,7 @@ func (s *spansE12) add(r resultE12, length time.Duration) {
 }
 
 // goal checks what is to be reached, and returns what was.
-func (s *spansE12) goal(t *testing.T, load float64, client string) string {
+func (s *spansE12) goal(t *testing.T, r *experiment.Table, load float64, client string) string {
 	t.Helper()
 	switch at := fmt.Sprintf("%.2fx, %s: percent of the ", load, client); {
 	case load < 1:
@@ -142,14 +160,14 @@ func (s *spansE12) goal(t *testing.T, load float64, client string) string {
 		if experiment.Reduced() {
 			least = 98 // a single burst weighs more
 		}
-		s.ofOffered.AtLeast(t, at+"offered", least)
+		r.AtLeast(t, at+"offered", &s.ofOffered, least)
 		return " (" + s.ofOffered.In("%.2f") + " %)"
 	case load >= 1.3:
 		least := 98.0
 		if experiment.Reduced() {
 			least = 97 // so does the beginning
 		}
-		s.ofCapacity.AtLeast(t, at+"capacity", least)
+		r.AtLeast(t, at+"capacity", &s.ofCapacity, least)
 		return " (" + s.ofCapacity.In("%.2f") + " %)"
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 // TestExperimentE13 is a limit that is to be found: the capacity is known, and the service time is three times what it was for a
@@ -58,15 +59,17 @@ func TestExperimentE13(t *testing.T) {
 		name := fmt.Sprintf("%s, %s, %d", service.Name, row.loop, row.knee)
 		gradient2, vegas, holdfast := new(spansE13), new(spansE13), new(spansE13)
 		experiment.OverSeeds(func(seed uint64) {
-			gradient2.add(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newGradient2()), row.knee)
-			vegas.add(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newVegas(seed)), row.knee)
+			gradient2.add(seed, bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newGradient2()), row.knee)
+			vegas.add(seed, bulkhead.SimE13(seed, row.knee, service.Draw, row.loop).Run(newVegas(seed)), row.knee)
 		})
 		experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
-			holdfast.add(holdfastE13(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop)), row.knee)
+			holdfast.add(seed, holdfastE13(bulkhead.SimE13(seed, row.knee, service.Draw, row.loop)), row.knee)
 		})
 		for i := range holdfast.phases {
-			holdfast.phases[i].AtLeast(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 0.85)
-			holdfast.phases[i].AtMost(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i), 1.15)
+			r.Between(t, fmt.Sprintf("%s, phase %d: limit / knee", name, i+1), &holdfast.phases[i], 0.85, 1.15)
+		}
+		if row.service == 1 && row.knee == 20 && row.loop == bulkhead.SimOpen {
+			chartE13(r, name, gradient2, vegas, holdfast)
 		}
 		all, outside = all+holdfast.settled, outside+holdfast.outside
 		r.Row(name, "-", gradient2.in(), vegas.in(), holdfast.in(), holdfast.single.In("%.2f"), fmt.Sprintf("%d of %d", holdfast.outside, holdfast.settled))
@@ -87,11 +90,15 @@ type spansE13 struct {
 	phases           [3]experiment.Span // the mean of the last 10 s
 	single           experiment.Span    // each of those seconds
 	settled, outside int                // how many there are
+	limits           []float64          // each second, for the first seed
 }
 
-func (s *spansE13) add(limits []float64, knee int) {
+func (s *spansE13) add(seed uint64, limits []float64, knee int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if seed == 1 {
+		s.limits = limits
+	}
 	for i, phase := range bulkhead.SimSettled(limits) {
 		s.phases[i].Add(bulkhead.SimMean(phase) / float64(knee))
 		for _, limit := range phase {
@@ -107,6 +114,26 @@ func (s *spansE13) add(limits []float64, knee int) {
 
 func (s *spansE13) in() string {
 	return s.phases[0].In("%.2f") + "; " + s.phases[1].In("%.2f") + "; " + s.phases[2].In("%.2f")
+}
+
+func chartE13(r *experiment.Table, name string, gradient2, vegas, holdfast *spansE13) {
+	c := record.Chart{
+		Name: "e13-limit", Title: "E13: the limit found (" + name + ")", XLabel: "seconds", YLabel: "limit",
+		Spans: []record.Span{{Name: "three times slower", From: 20, To: 40}},
+	}
+	for _, of := range []struct {
+		name string
+		s    *spansE13
+	}{{"Gradient2", gradient2}, {"Vegas", vegas}, {"holdfast", holdfast}} {
+		line := record.Series{Name: of.name}
+		for second, limit := range of.s.limits {
+			line.X = append(line.X, float64(second))
+			line.Y = append(line.Y, limit)
+		}
+		c.Series = append(c.Series, line)
+	}
+	c.Series = append(c.Series, record.Series{Name: "the knee", X: []float64{0, 59}, Y: []float64{20, 20}})
+	r.Chart(c)
 }
 
 // holdfastE13 is the model with goroutines and a Bulkhead. It returns the limit of each second, on average.

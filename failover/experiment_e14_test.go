@@ -49,8 +49,8 @@ func TestExperimentE14(t *testing.T) {
 	}
 	rows[0].success.AtMost(t, "round robin", 96)
 	rows[1].success.AtMost(t, "least loaded", 99.8)
-	rows[3].success.AtLeast(t, "success with holdfast", 100)
-	rows[3].extra.AtMost(t, "more requests", 0.1)
+	r.AtLeast(t, "success, percent", &rows[3].success, 100)
+	r.AtMost(t, "more requests, percent", &rows[3].extra, 0.1)
 	r.Print(t, `
 Goal: all calls succeed, with at most 0.1 % more requests.
 With holdfast: failover.Config{Balance: PeakEWMA} under hedge.Config{Delay: 400ms}, all else by default. The hedge saves the

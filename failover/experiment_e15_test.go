@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/failover"
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 // TestExperimentE15 is the traffic on level 0 by its share of healthy targets (Envoy's documentation, overprovisioning 1.4),
@@ -27,13 +28,13 @@ func TestExperimentE15(t *testing.T) {
 	for _, row := range [][2]int{{72, 100}, {71, 99}, {50, 70}, {25, 35}} {
 		var share experiment.Span
 		experiment.InBubbles(t, func(t *testing.T, _ uint64) { share.Add(trafficE15(t, row[0])) })
-		share.AtLeast(t, fmt.Sprint(row[0], " % healthy"), float64(row[1])-1)
-		share.AtMost(t, fmt.Sprint(row[0], " % healthy"), float64(row[1])+1)
+		r.Between(t, fmt.Sprint(row[0], " % healthy: percent of the traffic"), &share, float64(row[1])-1, float64(row[1])+1)
 		r.Row(fmt.Sprint(row[0], " %"), fmt.Sprint(row[1]), share.In("%.1f"))
 	}
 	r.Print(t, "Chance decides which calls those are, hence the decimals.")
 
 	r = experiment.NewTable("E15: dead targets found, of 20 targets", "dead", "mean - 1.9 deviations, re-run", "with holdfast", "healthy ones ejected")
+	lines := []record.Series{{Name: "dead"}, {Name: "mean - 1.9 deviations"}, {Name: "holdfast"}}
 	for _, dead := range []int{1, 2, 4, 5, 6, 8, 10, 12} {
 		var envoy, found, wrong experiment.Span
 		experiment.InBubbles(t, func(t *testing.T, seed uint64) {
@@ -43,14 +44,21 @@ func TestExperimentE15(t *testing.T) {
 			wrong.Add(w)
 		})
 		r.Row(fmt.Sprintf("%d (%d %%)", dead, dead*5), envoy.In("%.0f"), found.In("%.0f"), wrong.In("%.0f"))
+		for i, y := range []float64{float64(dead), envoy.Most(), found.Least()} {
+			lines[i].X = append(lines[i].X, float64(5*dead))
+			lines[i].Y = append(lines[i].Y, y)
+		}
 		wrong.AtMost(t, "healthy ones ejected", 0)
 		if dead <= 10 {
-			found.AtLeast(t, fmt.Sprint("found of ", dead), float64(dead))
+			r.AtLeast(t, fmt.Sprint("found of ", dead), &found, float64(dead))
 		}
 		if dead > 4 {
 			envoy.AtMost(t, "found by the other rule", 0)
 		}
 	}
+	r.Chart(record.Chart{
+		Name: "e15-found", Title: "E15: dead targets found, of 20 targets", XLabel: "percent of the targets that are dead", YLabel: "found", Series: lines,
+	})
 	r.Print(t, `
 Goal: the same split, and every dead target found up to 50 % dead. With holdfast: MaxEjected 0.6, all else by default, but
 ConsecutiveFailures -1.`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/hedge"
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 )
 
 // TestExperimentE4 is a learned delay (the benchmark of bhope/hedge v1.0.0).
@@ -46,11 +47,15 @@ func TestExperimentE4(t *testing.T) {
 		holdfast.p999.AtMost(t, "p99.9", 35)
 		holdfast.extra.AtMost(t, "more attempts", 9)
 	} else {
-		holdfast.p99.AtMost(t, "p99", 17.3)
-		holdfast.p999.AtMost(t, "p99.9", 30)
-		holdfast.extra.AtMost(t, "more attempts", 8)
+		r.AtMost(t, "p99, ms", &holdfast.p99, 17.3)
+		r.AtMost(t, "p99.9, ms", &holdfast.p999, 30)
+		r.AtMost(t, "more attempts, percent", &holdfast.extra, 8)
 	}
 	none.p99.AtLeast(t, "no hedge: p99", 60)
+	r.Chart(record.Chart{
+		Name: "e4-quantiles", Title: "E4: time of a call", XLabel: "quantile", YLabel: "ms", OfQuantiles: true,
+		Series: []record.Series{none.line("no hedge"), fixed.line("a hedge after 10 ms"), holdfast.line("holdfast, learned")},
+	})
 	r.Print(t, `
 Goal: p99 of at most 17.3 ms and p99.9 of at most 30, with at most 8 % more attempts.
 With holdfast: Config{MaxHedges: 2, Quantile: 0.922, MaxExtraLoad: 0.2}. The slowest 7.8 % are hedged, or somewhat fewer, as a

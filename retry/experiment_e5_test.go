@@ -1,6 +1,7 @@
 package retry_test
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -25,8 +27,8 @@ import (
 // base of 10 ms. The cap is 2 s. Each number is a mean over the runs of a seed. Nothing is fitted to published
 // numbers; the steps of the zigzag were chosen on this model, for N = 100.
 //
-// One goroutine a client, in a bubble. Without holdfast a client is a plain loop around time.Sleep; with it,
-// retry.Do decides and waits.
+// With holdfast there is one goroutine a client, in a bubble: retry.Do decides and waits. Without it the same clients are a list
+// of events.
 func TestExperimentE5(t *testing.T) {
 	const clients = 100
 	runs := experiment.Fewer(100, 10)
@@ -34,14 +36,16 @@ func TestExperimentE5(t *testing.T) {
 		fmt.Sprintf("E5: %d clients write one row, optimistically; calls and seconds until all are through: mean of %d runs, least and most of %d seeds", clients, runs, experiment.Seeds),
 		"schedule", "published", "re-run without holdfast", "with holdfast",
 	)
+	none := func(int, time.Duration, *dice) time.Duration { return 0 }
+	exponential := func(n int, _ time.Duration, _ *dice) time.Duration { return e5Window(n) }
 	for _, row := range []struct {
 		name, published string
 		plain           func(n int, last time.Duration, d *dice) time.Duration
 		schedule        func(random func() float64) backoff.BackOff
 		beats           bool
 	}{
-		{name: "none", published: "-", plain: func(int, time.Duration, *dice) time.Duration { return 0 }},
-		{name: "exponential", published: "off the chart in time", plain: func(n int, _ time.Duration, _ *dice) time.Duration { return e5Window(n) }},
+		{name: "none", published: "-", plain: none},
+		{name: "exponential", published: "off the chart in time", plain: exponential},
 		{name: "equal jitter", published: "half the calls or better", plain: func(n int, _ time.Duration, d *dice) time.Duration {
 			return e5Window(n)/2 + upTo(e5Window(n)/2, d.Float64())
 		}},
@@ -60,43 +64,53 @@ func TestExperimentE5(t *testing.T) {
 	} {
 		without, with := "-", "-"
 		if row.plain != nil {
-			calls, seconds := experimentE5(t, clients, runs, func(d *dice) func(func() error) {
-				return func(update func() error) {
-					last := e5Base
-					for n := 1; update() != nil; n++ {
-						last = row.plain(n, last, d)
-						time.Sleep(last)
-					}
-				}
-			})
+			calls, seconds := experimentE5(t, clients, runs, plainE5(row.plain))
 			without = calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
 		}
 		if row.schedule != nil {
 			calls, seconds := experimentE5(t, clients, runs, holdfastE5(t, row.schedule))
 			with = calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
 			if row.beats {
-				calls.Below(t, row.name+", calls", 796)
-				seconds.Below(t, row.name+", seconds", 4.56)
+				r.Below(t, row.name+", calls", calls, 796)
+				r.Below(t, row.name+", seconds", seconds, 4.56)
 			}
 		}
 		r.Row(row.name, row.published, without, with)
 	}
 
-	for _, n := range []int{10, 50, 200} {
-		with := "full jitter "
-		for i, schedule := range []func(func() float64) backoff.BackOff{fullJitterE5, newZigzag} {
-			calls, seconds := experimentE5(t, n, max(1, runs/10), holdfastE5(t, schedule))
-			with += []string{"", "; zigzag "}[i] + calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
-		}
-		r.Row(fmt.Sprintf("%d clients", n), "-", "-", with)
+	lines := []*lineE5{
+		{name: "no back-off, re-run", race: plainE5(none)},
+		{name: "exponential, re-run", race: plainE5(exponential)},
+		{name: "holdfast, full jitter", race: holdfastE5(t, fullJitterE5)},
+		{name: "holdfast, zigzag", race: holdfastE5(t, newZigzag)},
 	}
+	for _, n := range []int{10, 25, 50, 75, 100, 200} {
+		with := ""
+		for i, line := range lines {
+			if n == 200 && i < 2 || experiment.Reduced() && n != 50 {
+				continue // off the chart
+			}
+			calls, seconds := experimentE5(t, n, max(1, runs/10), line.race)
+			if n <= 100 {
+				line.add(n, calls, seconds)
+			}
+			with += []string{"", "", "full jitter ", "; zigzag "}[i]
+			if i >= 2 {
+				with += calls.In("%.0f") + " calls, " + seconds.In("%.2f") + " s"
+			}
+		}
+		if n == 10 || n == 50 || n == 200 {
+			r.Row(fmt.Sprintf("%d clients", n), "-", "-", or(with, "-"))
+		}
+	}
+	chartE5(r, lines)
 	full, zigzag := deadServerE5(fullJitterE5), deadServerE5(newZigzag)
 	r.Row("a dead server, a minute", "-", "-", fmt.Sprintf("full jitter %.0f calls a client; zigzag %.0f", full, zigzag))
 
 	r.Print(t, fmt.Sprintf(`
 Goal: fewer than 796 calls and less than 4.56 s at once: the fewest calls, and the least time, of the published
 jitters when re-run. The article has charts and no numbers. Published full jitter and "with holdfast" are the same
-schedule, once as a plain loop and once as retry.Do with retry.FullJitter(10ms, 2s).
+schedule, once as a list of events and once as retry.Do with retry.FullJitter(10ms, 2s).
 
 The two rows below it are no part of the library: they are schedules of this test, plugged in by Config.Backoff as any
 backoff.BackOff can be. Both draw from 0 to a window. The zigzag's window climbs threefold from 5 ms to the cap of 2 s,
@@ -121,33 +135,19 @@ func fullJitterE5(random func() float64) backoff.BackOff {
 	return retry.FullJitter(2*e5Base, e5Cap, random)
 }
 
-// holdfastE5 makes calls with retry.Do on a schedule.
-func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackOff) func(d *dice) func(func() error) {
-	return func(d *dice) func(func() error) {
-		p := retry.MustNew(retry.Config{
-			MaxAttempts: -1,
-			Backoff:     func() backoff.BackOff { return schedule(d.Float64) },
-		})
-		return func(update func() error) {
-			_, err := retry.Do(context.Background(), p, func(context.Context) (struct{}, error) { return struct{}{}, update() })
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
+// raceE5 is one run: how many writes it takes until n clients are through, and how long.
+type raceE5 func(n int, d *dice) (writes int, took time.Duration)
 
-// experimentE5 returns the calls and the seconds that it takes until n clients are through, each with a call of what
-// newCall makes for the seed.
-func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update func() error)) (calls, seconds *experiment.Span) {
+// experimentE5 returns the calls and the seconds of the runs. newRace is for a seed.
+func experimentE5(t *testing.T, n, runs int, newRace func(*dice) raceE5) (calls, seconds *experiment.Span) {
 	calls, seconds = new(experiment.Span), new(experiment.Span)
 	experiment.InBubbles(t, func(_ *testing.T, seed uint64) {
 		d := newDice(seed, 5)
-		call := newCall(d)
+		race := newRace(d)
 		var writes int
 		var took time.Duration
 		for range runs {
-			w, d := raceE5(n, d, call)
+			w, d := race(n, d)
 			writes += w
 			took += d
 		}
@@ -157,21 +157,105 @@ func experimentE5(t *testing.T, n, runs int, newCall func(*dice) func(update fun
 	return calls, seconds
 }
 
-// raceE5 is one run.
-func raceE5(n int, d *dice, call func(update func() error)) (writes int, took time.Duration) {
-	row := &contendedRow{start: time.Now()}
-	var clients sync.WaitGroup
-	for id := range n {
-		c := &rowClient{row: row, id: id, dice: newDice(d.rng.Uint64(), uint64(id))}
-		clients.Go(func() { call(c.update) })
+// holdfastE5 has clients that call retry.Do on a schedule.
+func holdfastE5(t *testing.T, schedule func(random func() float64) backoff.BackOff) func(*dice) raceE5 {
+	return func(d *dice) raceE5 {
+		p := retry.MustNew(retry.Config{
+			MaxAttempts: -1,
+			Backoff:     func() backoff.BackOff { return schedule(d.Float64) },
+		})
+		return func(n int, d *dice) (writes int, took time.Duration) {
+			start := time.Now()
+			row := new(contendedRow)
+			var clients sync.WaitGroup
+			for id := range n {
+				c := newRowClient(row, id, d)
+				clients.Go(func() {
+					_, err := retry.Do(context.Background(), p, func(context.Context) (struct{}, error) { return struct{}{}, c.update(start) })
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			clients.Wait()
+			return row.writes, time.Since(start)
+		}
 	}
-	clients.Wait()
-	return row.writes, time.Since(row.start)
+}
+
+// plainE5 has clients that wait as they are told: after the n-th conflict, and a wait of last before.
+func plainE5(wait func(n int, last time.Duration, d *dice) time.Duration) func(*dice) raceE5 {
+	return func(*dice) raceE5 {
+		return func(n int, d *dice) (writes int, took time.Duration) {
+			row := new(contendedRow)
+			var next eventsE5
+			for id := range n {
+				c := &plainClient{rowClient: newRowClient(row, id, d), last: e5Base}
+				c.at = c.arrives(0, 1)
+				next = append(next, c)
+			}
+			heap.Init(&next)
+			for len(next) > 0 {
+				c := next[0]
+				took = c.at
+				if c.step(wait, d) {
+					heap.Fix(&next, 0)
+				} else {
+					heap.Pop(&next)
+				}
+			}
+			return row.writes, took
+		}
+	}
+}
+
+// plainClient is a client in a list of events.
+type plainClient struct {
+	*rowClient
+	at      time.Duration // of its next event
+	stage   int           // reads, writes, hears of it
+	version int
+	err     error
+	tries   int
+	last    time.Duration
+}
+
+// step is the client's event, and finds the next one; there is none when it is through.
+func (c *plainClient) step(wait func(n int, last time.Duration, d *dice) time.Duration, d *dice) (more bool) {
+	switch c.stage {
+	case 0:
+		c.version = c.row.read()
+		c.at = c.arrives(c.at, 2)
+	case 1:
+		c.err = c.row.write(c.version)
+		c.at = c.arrives(c.at, 1)
+	case 2:
+		if c.err == nil {
+			return false
+		}
+		c.tries++
+		c.last = wait(c.tries, c.last, d)
+		c.at = c.arrives(c.at+c.last, 1)
+	}
+	c.stage = (c.stage + 1) % 3
+	return true
+}
+
+// eventsE5 are a heap, by time.
+type eventsE5 []*plainClient
+
+func (e eventsE5) Len() int           { return len(e) }
+func (e eventsE5) Less(i, j int) bool { return e[i].at < e[j].at }
+func (e eventsE5) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *eventsE5) Push(any)          { panic("all are there from the start") }
+func (e *eventsE5) Pop() any {
+	last := (*e)[len(*e)-1]
+	*e = (*e)[:len(*e)-1]
+	return last
 }
 
 // contendedRow is what the clients want to write.
 type contendedRow struct {
-	start   time.Time
 	mu      sync.Mutex // never held in a wait
 	version int
 	writes  int
@@ -202,26 +286,58 @@ type rowClient struct {
 	dice *dice // its own, for the network
 }
 
+func newRowClient(row *contendedRow, id int, d *dice) *rowClient {
+	return &rowClient{row: row, id: id, dice: newDice(d.rng.Uint64(), uint64(id))}
+}
+
 // update reads, and writes if nobody else has meanwhile.
-func (c *rowClient) update() error {
-	c.travel(1)
+func (c *rowClient) update(start time.Time) error {
+	c.travel(start, 1)
 	version := c.row.read()
-	c.travel(2) // back, and there again with the write
+	c.travel(start, 2) // back, and there again with the write
 	err := c.row.write(version)
-	c.travel(1)
+	c.travel(start, 1)
 	return err
 }
 
-// travel is so many messages one after another. The last arrives at a nanosecond that belongs to this client alone, so
-// that the order of arrivals never hangs on the scheduler.
-func (c *rowClient) travel(messages int) {
+// travel is so many messages one after another.
+func (c *rowClient) travel(start time.Time, messages int) {
+	now := time.Since(start)
+	time.Sleep(c.arrives(now, messages) - now)
+}
+
+// arrives is when the last of so many messages does. That is a nanosecond that belongs to this client alone, so that the order
+// of arrivals never hangs on the scheduler.
+func (c *rowClient) arrives(now time.Duration, messages int) time.Duration {
 	const turn = 1 << 10
-	now := time.Since(c.row.start)
-	arrives := now
 	for range messages {
-		arrives += time.Duration(math.Abs(10+2*c.dice.NormFloat64()) * float64(time.Millisecond))
+		now += time.Duration(math.Abs(10+2*c.dice.NormFloat64()) * float64(time.Millisecond))
 	}
-	time.Sleep(arrives - arrives%turn + time.Duration(c.id) - now)
+	return now - now%turn + time.Duration(c.id)
+}
+
+// lineE5 is a line of the charts.
+type lineE5 struct {
+	name              string
+	race              func(*dice) raceE5
+	n, calls, seconds []float64
+}
+
+func (l *lineE5) add(n int, calls, seconds *experiment.Span) {
+	l.n = append(l.n, float64(n))
+	l.calls = append(l.calls, (calls.Least()+calls.Most())/2)
+	l.seconds = append(l.seconds, (seconds.Least()+seconds.Most())/2)
+}
+
+func chartE5(r *experiment.Table, lines []*lineE5) {
+	calls := record.Chart{Name: "e5-calls", Title: "E5: calls until all clients are through", XLabel: "clients", YLabel: "calls"}
+	seconds := record.Chart{Name: "e5-time", Title: "E5: time until all clients are through", XLabel: "clients", YLabel: "seconds", LogY: true}
+	for _, l := range lines {
+		calls.Series = append(calls.Series, record.Series{Name: l.name, X: l.n, Y: l.calls})
+		seconds.Series = append(seconds.Series, record.Series{Name: l.name, X: l.n, Y: l.seconds})
+	}
+	r.Chart(calls)
+	r.Chart(seconds)
 }
 
 // deadServerE5 returns how many calls a client makes in a minute of which none is answered well, at 40 ms a call.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/experiment"
+	"github.com/holdfast-go/holdfast/internal/experiment/record"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -32,26 +33,37 @@ func TestExperimentE6(t *testing.T) {
 		"f", "published", "re-run, no bucket", "re-run, bucket of 100, 0.1 a success", "with holdfast, default Budget if no other is named",
 	)
 	published := map[float64]string{0.1: "bucket 99.69 %, 1.108x", 1: "no bucket 4.0x"}
+	var load [3]record.Series
+	for i, name := range []string{"no bucket, re-run", "bucket, re-run", "holdfast"} {
+		load[i].Name = name
+	}
 	for _, f := range []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.7, 1} {
-		bare := experimentE6(t, clients, 100, f, func() caller { return plainE6(nil) })
-		bucket := experimentE6(t, clients, 100, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
+		bare := experimentE6(t, clients, 0, f, func() caller { return plainE6(nil) })
+		bucket := experimentE6(t, clients, 0, f, func() caller { return plainE6(&plainBucket{tokens: 100, capacity: 100, ratio: 0.1}) })
 		holdfast := experimentE6(t, clients, 100, f, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
 		r.Row(fmt.Sprintf("%.0f %%", 100*f), or(published[f], "-"), bare.String(), bucket.String(), holdfast.String())
 
+		for i, result := range []*resultE6{bare, bucket, holdfast} {
+			load[i].X = append(load[i].X, f)
+			load[i].Y = append(load[i].Y, result.load.Most())
+		}
 		at := fmt.Sprintf("f = %g: ", f)
 		if f <= 0.1 {
-			holdfast.success.AtLeast(t, at+"success", 0.999)
+			r.AtLeast(t, at+"success", &holdfast.success, 0.999)
 		}
 		if f >= 0.3 {
-			holdfast.load.Below(t, at+"load", 1.1)
+			r.Below(t, at+"load", &holdfast.load, 1.1)
 		}
 		if f == 1 {
 			bare.load.AtLeast(t, at+"load without a bucket", 4)
 		}
 	}
+	r.Chart(record.Chart{
+		Name: "e6-load", Title: "E6: load by failure rate", XLabel: "share of attempts that fail", YLabel: "attempts for each call", Series: load[:],
+	})
 	slow := experimentE6(t, clients, 10, 0.3, func() caller { return holdfastE6(t, retry.BudgetConfig{}) })
 	r.Row("30 %, at 10 calls/s", "-", "-", "-", slow.String())
-	slow.load.Below(t, "at 10 calls/s: load", 1.1)
+	r.Below(t, "f = 0.3 at 10 calls/s: load", &slow.load, 1.1)
 
 	for _, other := range []struct {
 		name         string
@@ -94,7 +106,7 @@ func (r *resultE6) String() string {
 	return r.success.Times(100).In("%.2f") + " %, " + r.load.In("%.3f") + "x"
 }
 
-// experimentE6 gives each client a newCaller of its own.
+// experimentE6 gives each client a newCaller of its own. With perSecond 0 there is no time.
 func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller func() caller) *resultE6 {
 	const calls = 10_000
 	errUnlucky := errors.New("unlucky")
@@ -113,7 +125,7 @@ func experimentE6(t *testing.T, clients, perSecond int, f float64, newCaller fun
 		for range clients {
 			call := newCaller()
 			for i := range calls {
-				if i%perSecond == perSecond-1 {
+				if perSecond > 0 && i%perSecond == perSecond-1 {
 					time.Sleep(time.Second)
 				}
 				call(attempt)

@@ -55,7 +55,7 @@ func TestExperimentE7(t *testing.T) {
 
 			plain.AtLeast(t, name+": re-run", c.factor)
 			plain.Below(t, name+": re-run", c.factor+0.5)
-			budgets.Below(t, name, 1.1)
+			r.Below(t, name, budgets, 1.1)
 			none.Below(t, name+", no Budget", float64(c.attempts)+0.01)
 		}
 	}

@@ -8,12 +8,9 @@ package experiment
 import (
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"text/tabwriter"
-	"time"
 )
 
 // Seeds is how often each experiment is run; the tables print the least and the most of them.
@@ -111,41 +108,4 @@ func (s *Span) AtLeast(t *testing.T, what string, limit float64) {
 	if !s.known || s.least < limit {
 		t.Errorf("%s: %g to %g, want at least %g for every seed", what, s.least, s.most, limit)
 	}
-}
-
-// Table is what an experiment prints.
-type Table struct {
-	text  strings.Builder
-	table *tabwriter.Writer
-	began time.Time
-}
-
-// NewTable begins a table.
-func NewTable(title string, columns ...string) *Table {
-	r := &Table{began: time.Now()}
-	fmt.Fprintf(&r.text, "\n%s\n\n", title)
-	r.table = tabwriter.NewWriter(&r.text, 0, 0, 1, ' ', 0)
-	r.Row(columns...)
-	lines := make([]string, len(columns))
-	for i, c := range columns {
-		lines[i] = strings.Repeat("-", len(c))
-	}
-	r.Row(lines...)
-	return r
-}
-
-// Row adds a row.
-func (r *Table) Row(cells ...string) { fmt.Fprintf(r.table, "  %s\n", strings.Join(cells, "\t| ")) }
-
-// Print prints the table with notes under it.
-func (r *Table) Print(t *testing.T, notes string) {
-	t.Helper()
-	if err := r.table.Flush(); err != nil {
-		t.Error(err)
-	}
-	fmt.Fprintf(&r.text, "\n%s\nReal time: %.1f s.\n", strings.TrimSpace(notes), time.Since(r.began).Seconds())
-	if Reduced() {
-		r.text.WriteString("Reduced, by -short or by the race detector: without them there are more runs, and longer ones.\n")
-	}
-	t.Log(r.text.String())
 }
