@@ -61,11 +61,11 @@ func (r *race) denied(slow bool) (bool, denial) {
 	if end, ok := r.ctx.Deadline(); ok && time.Until(end) < r.pace.typical() {
 		return true, deniedDeadline
 	}
-	if !r.p.load.allow(r.p.counts.calls.Load(), slow) {
+	if !r.p.load.allow(r.set.MaxExtraLoad, r.p.counts.calls.Load(), slow) {
 		return true, deniedLoad
 	}
-	if b := r.p.cfg.Budget; b != nil && !b.Withdraw() {
-		r.p.load.giveBack()
+	if b := r.set.Budget; b != nil && !b.Withdraw() {
+		r.p.load.giveBack(r.set.MaxExtraLoad)
 		return true, deniedBudget
 	}
 	return false, 0
@@ -123,5 +123,5 @@ func (r *race) room() bool {
 }
 
 func (r *race) roomLocked() bool {
-	return r.state == open && len(r.hedges)+r.reserved < r.p.cfg.MaxHedges
+	return r.state == open && len(r.hedges)+r.reserved < r.set.MaxHedges
 }

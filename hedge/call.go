@@ -23,16 +23,16 @@ func do[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, erro
 		return v, fmt.Errorf("%s: %w", p.name(), errNilFunc)
 	}
 	c := &call[T]{fn: fn, discard: discard}
-	return c.do(ctx, p, p.pace, nil)
+	return c.do(ctx, p, p.set.Load(), p.pace, nil)
 }
 
-// do makes the call. x is that of a Transport.
-func (c *call[T]) do(ctx context.Context, p *Policy, at *pace, x *exchange) (v T, err error) {
+// do makes the call, by set. x is that of a Transport.
+func (c *call[T]) do(ctx context.Context, p *Policy, set *settings, at *pace, x *exchange) (v T, err error) {
 	if ctx.Err() != nil {
 		p.counts.ignored.Add()
 		return v, cause.Of(p.label, ctx)
 	}
-	c.begin(ctx, p, at, x)
+	c.begin(ctx, p, set, at, x)
 	defer c.abandon()
 	c.start(&c.first, c)
 	c.wait(c)
@@ -135,8 +135,8 @@ func (c *call[T]) result() (v T, err error) {
 		}
 	}()
 	err = c.end(state)
-	if state == won && c.p.cfg.Budget != nil {
-		c.p.cfg.Budget.Deposit()
+	if state == won && c.set.Budget != nil {
+		c.set.Budget.Deposit()
 	}
 	switch {
 	case state == won, state == failed:

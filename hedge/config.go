@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
-// Config says when to hedge, and how much. The zero Config is usable.
+// Config says when to hedge, and how much. The zero Config is usable. [Policy.Reconfigure] changes it.
 type Config struct {
 	// Name labels errors and telemetry.
 	Name string

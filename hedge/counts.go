@@ -76,15 +76,16 @@ func (s *source) Observe(put func(telemetry.Metric, float64, ...attribute.KeyVal
 // delayNow is the delay for metrics, of which there is one for a policy: that of the function doors; or, where only
 // Transports are used, that of the host that is waited for the longest.
 func (p *Policy) delayNow() time.Duration {
-	if p.cfg.Delay != 0 || p.pace.seen.Count() > 0 {
-		return p.pace.delay()
+	set, now := p.set.Load(), p.now()
+	if set.Delay != 0 || p.pace.seen.Count() > 0 {
+		return p.pace.delay(set, now)
 	}
 	longest := time.Duration(-1)
 	for _, at := range p.hosts.All() {
-		longest = max(longest, at.delay())
+		longest = max(longest, at.delay(set, now))
 	}
 	if longest < 0 {
-		return p.pace.delay()
+		return p.pace.delay(set, now)
 	}
 	return longest
 }

@@ -56,12 +56,12 @@ func (r *race) errorOf(s state) error {
 		if len(errs) == 0 {
 			return why
 		}
-		return &Error{Name: r.p.cfg.Name, Attempts: made, Cause: cause.Of("", r.ctx), Errs: errs}
+		return &Error{Name: r.set.Name, Attempts: made, Cause: cause.Of("", r.ctx), Errs: errs}
 	}
 	if len(errs) == 1 {
 		return errs[0]
 	}
-	return &Error{Name: r.p.cfg.Name, Attempts: made, Errs: errs}
+	return &Error{Name: r.set.Name, Attempts: made, Errs: errs}
 }
 
 // failures returns how many attempts there were, and the errors of those that failed.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/attempt"
@@ -15,14 +17,16 @@ import (
 // one serves any number of functions and result types, as long as they are about equally fast. A nil Policy passes calls
 // through.
 type Policy struct {
-	cfg    Config
-	label  string // "hedge search"
+	set    atomic.Pointer[settings] // replaced by Reconfigure
+	label  string                   // "hedge search"
 	scope  *telemetry.Scope
 	start  time.Time // what all times inside are counted from
 	pace   *pace     // of the function doors
 	hosts  *hosts    // of Transports
 	load   load
 	counts counts
+
+	changing sync.Mutex // held by Reconfigure
 }
 
 // New returns a policy, or an error that names every field of c that cannot work.
@@ -32,14 +36,16 @@ func New(c Config) (*Policy, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	p := &Policy{cfg: c.withDefaults(), label: telemetry.Label("hedge", c.Name), start: time.Now()}
+	p := &Policy{label: telemetry.Label("hedge", c.Name), start: time.Now()}
+	set := &settings{Config: c.withDefaults()}
+	p.set.Store(set)
 	p.scope = telemetry.NewScope(telemetry.Options{
 		Type: "hedge", Name: c.Name,
 		TracerProvider: c.TracerProvider, MeterProvider: c.MeterProvider, Logger: c.Logger,
 	})
-	p.load.share, p.load.credit = p.cfg.MaxExtraLoad, firstCredit
-	p.pace = newPace(&p.cfg, &p.load)
-	p.hosts = newHosts(&p.cfg, &p.load)
+	p.load.credit = firstCredit
+	p.pace = newPace(set, &p.load)
+	p.hosts = newHosts(p)
 	telemetry.Attach(p.scope, (*source)(p))
 	return p, nil
 }
@@ -53,13 +59,13 @@ func MustNew(c Config) *Policy {
 	return p
 }
 
-// Config returns what the policy was made of, with the defaults in place of zeros; a Delay of zero is a learned one. That of a
-// nil Policy is the zero Config.
+// Config returns what the policy goes by: the Config of New or the last Reconfigure, with the defaults in place of zeros; a Delay
+// of zero is a learned one. That of a nil Policy is the zero Config.
 func (p *Policy) Config() Config {
 	if p == nil {
 		return Config{}
 	}
-	return p.cfg
+	return p.set.Load().Config
 }
 
 // Do calls fn, and if that takes long calls it again beside the first, and returns the first success. The attempts that

@@ -52,12 +52,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			httpx.CloseBody(req)
 		}
 	}()
-	if !p.mayHedge(req) {
+	set := p.set.Load()
+	if !set.mayHedge(req) {
 		handedOn = true
 		return t.Below.RoundTrip(req)
 	}
-	x = newExchange(req, t.Below, 1+p.cfg.MaxHedges)
-	resp, err := x.call.do(req.Context(), p, p.paceFor(req), x)
+	x = newExchange(req, t.Below, 1+set.MaxHedges)
+	resp, err := x.call.do(req.Context(), p, set, p.paceFor(req), x)
 	if resp == nil {
 		return nil, err
 	}
@@ -66,8 +67,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // mayHedge reports whether the request may be sent twice at once.
-func (p *Policy) mayHedge(req *http.Request) bool {
-	return !httpx.IsUpgrade(req) && httpx.Replayable(req) && len(req.Trailer) == 0 && p.cfg.HedgeRequest(req)
+func (s *settings) mayHedge(req *http.Request) bool {
+	return !httpx.IsUpgrade(req) && httpx.Replayable(req) && len(req.Trailer) == 0 && s.HedgeRequest(req)
 }
 
 // hedgeRequest is the default of Config.HedgeRequest.

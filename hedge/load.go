@@ -18,9 +18,9 @@ import (
 // are stretched until it is as many as there may be; with each call they shrink again, so that the stretch does not outlast
 // its reason. And where many more are wanted, calls have become slow all together: another attempt then meets what the first
 // has met, and adds to it. So the more are wanted, the fewer there are.
+//
+// The share is the MaxExtraLoad of who asks; below zero there is no bound.
 type load struct {
-	share float64 // below zero: no bound
-
 	stretch atomic.Uint64 // the bits of a float64; 0: 1
 	next    atomic.Int64  // when the moment is over
 
@@ -48,8 +48,8 @@ const (
 )
 
 // called takes note of a call; calls has counted it. But for once in a moment it only looks at the time.
-func (l *load) called(now time.Duration, calls *stripe.Counter) {
-	if l.share < 0 || now < time.Duration(l.next.Load()) {
+func (l *load) called(share float64, now time.Duration, calls *stripe.Counter) {
+	if share < 0 || now < time.Duration(l.next.Load()) {
 		return
 	}
 	n := calls.Load()
@@ -63,14 +63,14 @@ func (l *load) called(now time.Duration, calls *stripe.Counter) {
 	if l.marks[0] = (mark{n - 1, l.asked}); now >= next+moment { // nobody called in the moment before
 		l.marks[1] = l.marks[0]
 	}
-	l.shrink(n)
+	l.shrink(share, n)
 	l.next.Store(int64(now + moment))
 }
 
 // allow takes a hedge from the credit, if it is there. calls is how many there were since the start; slow, that it is wanted
 // because a call is slow, and not for a failure, which says nothing of how slow calls are; and that it was not asked for before.
-func (l *load) allow(calls uint64, slow bool) bool {
-	if l.share < 0 {
+func (l *load) allow(share float64, calls uint64, slow bool) bool {
+	if share < 0 {
 		return true
 	}
 	l.mu.Lock()
@@ -81,9 +81,9 @@ func (l *load) allow(calls uint64, slow bool) bool {
 		l.calls = calls
 	}
 	if slow {
-		l.want(calls)
+		l.want(share, calls)
 	}
-	l.credit = min(l.credit+fresh*l.share*l.restraint(), max(mostCredit, l.lately()*l.share))
+	l.credit = min(l.credit+fresh*share*l.restraint(share), max(mostCredit, l.lately()*share))
 	if l.credit < 1 {
 		return false
 	}
@@ -91,9 +91,21 @@ func (l *load) allow(calls uint64, slow bool) bool {
 	return true
 }
 
+// resume is for a bound where there was none for a while. The credit is what it was before that, and nothing else is: calls
+// that nobody took note of bring in none, and say nothing of how many hedges are wanted now.
+func (l *load) resume(now time.Duration, calls uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls, l.wantedAt, l.scaled = calls, calls, calls
+	l.marks = [2]mark{{calls, l.asked}, {calls, l.asked}}
+	l.wanted = 0
+	l.stretch.Store(0)
+	l.next.Store(int64(now + moment))
+}
+
 // giveBack returns a hedge that was not made.
-func (l *load) giveBack() {
-	if l.share < 0 {
+func (l *load) giveBack(share float64) {
+	if share < 0 {
 		return
 	}
 	l.mu.Lock()
@@ -105,7 +117,7 @@ func (l *load) giveBack() {
 func (l *load) lately() float64 { return float64(l.calls - min(l.marks[1].calls, l.calls)) }
 
 // want takes note of a hedge that is wanted, in the call with that number or one soon before.
-func (l *load) want(calls uint64) {
+func (l *load) want(share float64, calls uint64) {
 	l.asked++
 	since := 0.0
 	if calls > l.wantedAt {
@@ -115,20 +127,20 @@ func (l *load) want(calls uint64) {
 		since = l.lately() / float64(l.asked-l.marks[1].asked)
 	}
 	// The mean number of calls between two, whose inverse it is.
-	gap := 1 / l.share
+	gap := 1 / share
 	if l.wanted > 0 {
 		gap = 1 / l.wanted
 	}
 	gap += (since - gap) / memory
 	l.wanted = 1 / max(gap, 1.0/16)
-	l.shrink(calls)
-	if l.wanted > l.share {
+	l.shrink(share, calls)
+	if l.wanted > share {
 		l.scale(1 + step)
 	}
 }
 
 // shrink takes from the stretch what the calls until now take.
-func (l *load) shrink(calls uint64) {
+func (l *load) shrink(share float64, calls uint64) {
 	if calls <= l.scaled {
 		return
 	}
@@ -137,7 +149,7 @@ func (l *load) shrink(calls uint64) {
 	if l.stretch.Load() == 0 {
 		return
 	}
-	l.scale(math.Pow(1-step*min(l.share, 1), n))
+	l.scale(math.Pow(1-step*min(share, 1), n))
 }
 
 // scale changes the stretch.
@@ -151,8 +163,8 @@ func (l *load) scale(by float64) {
 }
 
 // restraint is what is left of the share when calls are slow all together.
-func (l *load) restraint() float64 {
-	return min(1, tooMany*l.share/l.wanted)
+func (l *load) restraint(share float64) float64 {
+	return min(1, tooMany*share/l.wanted)
 }
 
 func factor(bits uint64) float64 {

@@ -3,6 +3,8 @@ package hedge
 import (
 	"math"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -13,28 +15,51 @@ import (
 // pace is how long the attempts of one kind of call are waited for. What is learned is used for deadlines too, and so also
 // where the delay is fixed.
 type pace struct {
-	cfg  *Config
 	load *load
 	seen *latency.Tracker
+
+	number   atomic.Uint64 // of the settings that it learns by
+	changing sync.Mutex    // guards that
 }
 
-func newPace(c *Config, l *load) *pace {
-	enough := int(math.Ceil(2 / (1 - c.Quantile))) // below that the quantile is the slowest call or the one before
-	return &pace{cfg: c, load: l, seen: latency.NewTracker(c.Memory, c.Quantile, min(enough, mostToLearn))}
+func newPace(s *settings, l *load) *pace {
+	p := &pace{load: l, seen: latency.NewTracker(s.Memory, s.Quantile, s.enough())}
+	p.number.Store(s.number)
+	return p
 }
+
+// enough is how many calls it takes to learn from. Below that the quantile is the slowest call or the one before.
+func (s *settings) enough() int { return min(int(math.Ceil(2/(1-s.Quantile))), mostToLearn) }
 
 const mostToLearn = 200 // calls, however high the quantile
 
 // delay is how long to wait now.
-func (p *pace) delay() time.Duration {
-	if p.cfg.Delay != 0 {
-		return max(p.cfg.Delay, 0)
+func (p *pace) delay(s *settings, now time.Duration) time.Duration {
+	if p.number.Load() < s.number {
+		p.follow(s, now)
+	}
+	if s.Delay != 0 {
+		return max(s.Delay, 0)
 	}
 	d, known := p.seen.Value()
 	if !known {
-		return p.cfg.FirstDelay
+		return s.FirstDelay
 	}
-	return p.load.stretched(max(d, p.cfg.MinDelay))
+	if d = max(d, s.MinDelay); s.MaxExtraLoad < 0 {
+		return d
+	}
+	return p.load.stretched(d)
+}
+
+// follow learns by other settings from now on, unless it does so by newer ones. A host's pace that is made while the settings
+// change may still have the old ones: who wants to know the delay sees to it.
+func (p *pace) follow(s *settings, now time.Duration) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.number.Load() < s.number {
+		p.seen.Set(now, s.Memory, s.Quantile, s.enough())
+		p.number.Store(s.number)
+	}
 }
 
 // learn takes note of a first attempt.
@@ -62,10 +87,10 @@ const (
 	hostIdleAfter = 10 * time.Minute
 )
 
-func newHosts(c *Config, l *load) *hosts {
+func newHosts(p *Policy) *hosts {
 	return keyed.New(keyed.Config[host, *pace]{
 		MaxKeys: mostHosts, IdleAfter: hostIdleAfter,
-		New: func(host) *pace { return newPace(c, l) },
+		New: func(host) *pace { return newPace(p.set.Load(), &p.load) },
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 // caller's goroutine, which waits and starts hedges, and by those of the attempts, which settle it.
 type race struct {
 	p         *Policy
+	set       *settings // as they were when it began
 	pace      *pace
 	ctx       context.Context // the caller's, under the call's span
 	*exchange                 // in a Transport
@@ -75,15 +76,15 @@ func (a *runner) kind() telemetry.AttemptKind {
 // starter runs attempts: a call.
 type starter interface{ run(*runner) }
 
-func (r *race) begin(ctx context.Context, p *Policy, at *pace, x *exchange) {
-	r.p, r.pace, r.ctx, r.exchange = p, at, ctx, x
+func (r *race) begin(ctx context.Context, p *Policy, set *settings, at *pace, x *exchange) {
+	r.p, r.set, r.pace, r.ctx, r.exchange = p, set, at, ctx, x
 	p.counts.calls.Add()
 	if p.scope.Active(ctx) {
 		r.ctx, r.tel = p.scope.StartCall(ctx)
 	}
 	r.began = p.now()
-	p.load.called(r.began, &p.counts.calls)
-	r.delay = at.delay()
+	p.load.called(set.MaxExtraLoad, r.began, &p.counts.calls)
+	r.delay = at.delay(set, r.began)
 	r.first.number, r.pending = 1, 1
 }
 
@@ -101,7 +102,7 @@ func (r *race) ready(a *runner) bool {
 	a.own = deadline.New(r.ctx, time.Time{})
 	a.numbered.Init(a.own, a.number, &r.shared)
 	a.ctx = &a.numbered
-	if r.tel != nil && !r.p.cfg.NoAttemptSpans {
+	if r.tel != nil && !r.set.NoAttemptSpans {
 		a.ctx, a.tel = r.startSpan(a)
 	}
 	r.mu.Lock()
@@ -231,5 +232,5 @@ func (r *race) wantsAnother(err error) bool {
 	if r.gone() || r.pointless() {
 		return false
 	}
-	return r.room() && r.p.cfg.HedgeIf(err)
+	return r.room() && r.set.HedgeIf(err)
 }

@@ -64,8 +64,9 @@ func (p *Policy) Snapshot() Snapshot {
 	if p == nil {
 		return Snapshot{}
 	}
+	set := p.set.Load()
 	s := Snapshot{
-		Name: p.cfg.Name, At: p.start.Add(p.now()),
+		Name: set.Name, At: p.start.Add(p.now()),
 		Wins:     p.counts.wonLater.Load(),
 		Failures: p.counts.failed.Load(), Ignored: p.counts.ignored.Load(),
 		Denied: make(map[string]uint64, denials),
@@ -81,10 +82,10 @@ func (p *Policy) Snapshot() Snapshot {
 		s.Denied[word] = p.counts.denied[i].Load()
 	}
 	now := p.now()
-	s.Delay, s.P50, s.P95, s.P99 = p.pace.learned(now)
+	s.Delay, s.P50, s.P95, s.P99 = p.pace.learned(set, now)
 	for key, at := range p.hosts.All() {
 		h := HostSnapshot{Host: key.host, Method: key.method}
-		h.Delay, h.P50, h.P95, h.P99 = at.learned(now)
+		h.Delay, h.P50, h.P95, h.P99 = at.learned(set, now)
 		s.Hosts = append(s.Hosts, h)
 	}
 	slices.SortFunc(s.Hosts, func(a, b HostSnapshot) int {
@@ -94,9 +95,10 @@ func (p *Policy) Snapshot() Snapshot {
 }
 
 // learned is the delay, and the quantiles that a Snapshot has: of what is not too old by now.
-func (p *pace) learned(now time.Duration) (delay, p50, p95, p99 time.Duration) {
+func (p *pace) learned(set *settings, now time.Duration) (delay, p50, p95, p99 time.Duration) {
+	p.follow(set, now)
 	p.seen.Advance(now)
-	return p.delay(), p.quantile(0.5), p.quantile(0.95), p.quantile(0.99)
+	return p.delay(set, now), p.quantile(0.5), p.quantile(0.95), p.quantile(0.99)
 }
 
 // MarshalJSON writes {"name": "search", "calls": 100, "delay": "20ms", …}, what is zero left out.

@@ -13,9 +13,8 @@ import (
 // while there are fewer than 256 samples, also each time they have grown by a quarter.
 type Tracker struct {
 	Window
-	enough uint64
-	every  time.Duration
-
+	enough     atomic.Uint64
+	every      atomic.Int64  // ns
 	target     atomic.Uint64 // the bits of a float64
 	value      atomic.Int64
 	due        atomic.Int64 // the time to refresh the value
@@ -33,16 +32,29 @@ const (
 // NewTracker returns a tracker of the quantile q over that span; as in [New]. There is no value while there are fewer
 // than minSamples in the window, or fewer than [MinSamples].
 func NewTracker(span time.Duration, q float64, minSamples int) *Tracker {
-	length := partOf(span)
-	t := &Tracker{
-		Window: Window{length: length},
-		enough: uint64(max(minSamples, MinSamples)),
-		every:  max(min(length/(perSpan/parts), often), 1),
-	}
-	t.target.Store(math.Float64bits(q))
+	t := new(Tracker)
+	t.length.Store(int64(partOf(span)))
+	t.set(q, minSamples)
 	t.value.Store(none)
-	t.toGo.Store(int64(t.enough))
+	t.toGo.Store(int64(t.enough.Load()))
 	return t
+}
+
+// set sets what goes with the span.
+func (t *Tracker) set(q float64, minSamples int) {
+	t.enough.Store(uint64(max(minSamples, MinSamples)))
+	t.every.Store(int64(max(min(time.Duration(t.length.Load())/(perSpan/parts), often), 1)))
+	t.target.Store(math.Float64bits(q))
+}
+
+// Set changes at now all that [NewTracker] was given, and refreshes the value; as in [Window.SetSpan], if the span is another.
+// It must not be called by several goroutines at once.
+func (t *Tracker) Set(now, span time.Duration, q float64, minSamples int) {
+	if t.length.Load() != int64(partOf(span)) {
+		t.SetSpan(now, span)
+	}
+	t.set(q, minSamples)
+	t.refresh()
 }
 
 // Value is the quantile as of when it was last refreshed, and whether there were enough samples then. In a time without
@@ -69,7 +81,7 @@ func (t *Tracker) SetTarget(q float64) {
 func (t *Tracker) Record(now, d time.Duration) {
 	t.Window.Record(now, d)
 	if now >= time.Duration(t.due.Load()) || t.toGo.Load() > 0 && t.toGo.Add(-1) == 0 {
-		t.due.Store(int64(now + t.every))
+		t.due.Store(int64(now) + t.every.Load())
 		t.refresh()
 	}
 }
@@ -78,7 +90,7 @@ func (t *Tracker) Record(now, d time.Duration) {
 func (t *Tracker) Advance(now time.Duration) {
 	t.Window.Advance(now)
 	if now >= time.Duration(t.due.Load()) {
-		t.due.Store(int64(now + t.every))
+		t.due.Store(int64(now) + t.every.Load())
 		t.refresh()
 	}
 }
@@ -86,18 +98,18 @@ func (t *Tracker) Advance(now time.Duration) {
 // refresh brings the value up to date, unless another goroutine is doing that.
 func (t *Tracker) refresh() {
 	for t.refreshing.CompareAndSwap(false, true) {
-		target := t.target.Load()
+		target, enough := t.target.Load(), t.enough.Load()
 		d, n := t.quantile(math.Float64frombits(target))
 		v := int64(d)
-		if n < t.enough {
+		if n < enough {
 			v = none
 		}
 		t.value.Store(v)
 		t.refreshing.Store(false)
 		// From here on. A sample that was the last to go while the flag was up has refreshed nothing, so the number to
-		// go is set after; and who has set another target then relies on this look at it.
+		// go is set after; and who has set others then relies on this look at them.
 		t.toGo.Store(t.after(n))
-		if t.target.Load() == target {
+		if t.target.Load() == target && t.enough.Load() == enough {
 			return
 		}
 	}
@@ -105,9 +117,9 @@ func (t *Tracker) refresh() {
 
 // after is how many samples are to come after n, until the quantile is refreshed without waiting for its time.
 func (t *Tracker) after(n uint64) int64 {
-	switch {
-	case n < t.enough:
-		return int64(t.enough - n)
+	switch enough := t.enough.Load(); {
+	case n < enough:
+		return int64(enough - n)
 	case n < many:
 		return int64(n/4 + 1)
 	}

@@ -135,3 +135,30 @@ func TestOneRefreshes(t *testing.T) {
 		t.Errorf("value %v after", v)
 	}
 }
+
+// TestSet: the value is that of the new quantile at once, if the samples are enough for it.
+func TestSet(t *testing.T) {
+	tr := latency.NewTracker(40*time.Second, 0.9, 100)
+	for i := range 99 {
+		tr.Record(0, time.Duration(1+i)*time.Millisecond)
+	}
+	if v, ok := tr.Value(); ok {
+		t.Errorf("%v of 99 samples", v)
+	}
+	tr.Set(time.Second, 40*time.Second, 0.5, 50)
+	if v, ok := tr.Value(); !ok || v < 50*time.Millisecond || v > 52*time.Millisecond {
+		t.Errorf("%v, %v, want the median", v, ok)
+	}
+	tr.Set(2*time.Second, 4*time.Second, 0.5, 100)
+	if v, ok := tr.Value(); ok {
+		t.Errorf("%v of 99 samples", v)
+	}
+	tr.Record(2*time.Second, time.Millisecond)
+	if v, ok := tr.Value(); !ok || v < 49*time.Millisecond || v > 51*time.Millisecond {
+		t.Errorf("%v, %v, with one more", v, ok)
+	}
+	tr.Advance(7 * time.Second)
+	if n := tr.Count(); n != 0 {
+		t.Errorf("%d samples after the new span", n)
+	}
+}

@@ -8,7 +8,7 @@ import (
 // Window has the latencies of the last while, for quantiles. Make it with [New]; any number of goroutines may use it.
 // None of its methods blocks.
 type Window struct {
-	length time.Duration // of a part
+	length atomic.Int64 // of a part, in ns
 	ring   atomic.Pointer[ring]
 }
 
@@ -26,7 +26,26 @@ type ring struct {
 
 // New returns an empty window of that span, or of [DefaultSpan] where it is not positive.
 func New(span time.Duration) *Window {
-	return &Window{length: partOf(span)}
+	w := new(Window)
+	w.length.Store(int64(partOf(span)))
+	return w
+}
+
+// SetSpan changes the span at now, as in [New]. What the window has is kept, and is dropped as if it had been recorded in the
+// new span: within one more, whichever of them is longer.
+func (w *Window) SetSpan(now, span time.Duration) {
+	length := partOf(span)
+	for {
+		old := w.ring.Load()
+		if old == nil {
+			break
+		}
+		// The newest part begins anew: else a short span would find it too old, and all others with it.
+		if w.ring.CompareAndSwap(old, &ring{start: max(now, old.start), parts: old.parts}) {
+			break
+		}
+	}
+	w.length.Store(int64(length))
 }
 
 func partOf(span time.Duration) time.Duration {
@@ -51,7 +70,7 @@ func (w *Window) Advance(now time.Duration) {
 // at is the part for a sample at now.
 func (w *Window) at(now time.Duration) *part {
 	r := w.ring.Load()
-	if r == nil || now-r.start >= w.length {
+	if r == nil || now-r.start >= time.Duration(w.length.Load()) {
 		r = w.turn(now)
 	}
 	return r.parts[0]
@@ -62,7 +81,7 @@ func (w *Window) at(now time.Duration) *part {
 func (w *Window) turn(now time.Duration) *ring {
 	for {
 		old := w.ring.Load()
-		next := old.turned(now, w.length)
+		next := old.turned(now, time.Duration(w.length.Load()))
 		if next == old || w.ring.CompareAndSwap(old, next) {
 			return next
 		}

@@ -157,3 +157,39 @@ func TestHeldUp(t *testing.T) {
 		}
 	}
 }
+
+// TestSetSpan: what there is stays for one new span, whichever is longer. Rows are steps, as in TestRotation; one with a span
+// sets that, in s.
+func TestSetSpan(t *testing.T) {
+	type step struct {
+		at     time.Duration
+		span   time.Duration
+		record int
+		want   uint64
+	}
+	for name, steps := range map[string][]step{
+		"shorter, within a part":    {{0, 0, 1, 1}, {10, 0, 2, 3}, {19, 4, 0, 3}, {21, 0, 4, 7}, {22, 0, 0, 6}, {23, 0, 0, 4}, {24, 0, 0, 4}, {25, 0, 0, 0}},
+		"shorter than what is past": {{0, 0, 1, 1}, {9, 4, 8, 9}, {12, 0, 0, 9}, {13, 0, 0, 0}},
+		"longer":                    {{0, 0, 1, 1}, {10, 0, 2, 3}, {12, 400, 0, 3}, {200, 0, 4, 7}, {311, 0, 0, 7}, {312, 0, 0, 6}, {412, 0, 0, 4}},
+		"before there is anything":  {{0, 4, 0, 0}, {1, 0, 1, 1}, {4, 0, 0, 1}, {5, 0, 0, 0}},
+		"to the same":               {{0, 0, 1, 1}, {5, 40, 0, 1}, {44, 0, 0, 1}, {45, 0, 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := latency.New(40 * time.Second)
+			for _, s := range steps {
+				if s.span > 0 {
+					w.SetSpan(s.at*time.Second, s.span*time.Second)
+				}
+				for range s.record {
+					w.Record(s.at*time.Second, time.Millisecond)
+				}
+				if s.record == 0 {
+					w.Advance(s.at * time.Second)
+				}
+				if got := w.Count(); got != s.want {
+					t.Fatalf("at %d s: Count() = %d, want %d", s.at, got, s.want)
+				}
+			}
+		})
+	}
+}
