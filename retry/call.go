@@ -29,14 +29,8 @@ type call struct {
 	inHand  bool              // its value is, and it failed
 	unsent  bool              // its request could not be made
 	bare    bool              // it is the first, and there is nothing to it but a count
-	tel     *traced           // nil: nobody looks
+	tel     *telemetry.Call   // nil: nobody looks
 	*again                    // from the first failure on
-}
-
-// traced is what telemetry holds of a call.
-type traced struct {
-	*telemetry.Call
-	attempt telemetry.Attempt
 }
 
 // again is what a call needs once it has failed.
@@ -65,8 +59,8 @@ func (c *call) begin(ctx context.Context, p *Policy, nilFunc bool) error {
 	set := p.set.Load()
 	c.p, c.set, c.ctx, c.bare = p, set, ctx, set.bare
 	if p.scope.Active(ctx) {
-		c.tel, c.bare = new(traced), false
-		c.ctx, c.tel.Call = p.scope.StartCall(ctx)
+		c.bare = false
+		c.ctx, c.tel = p.scope.StartCall(ctx)
 	}
 	if set.MaxElapsed > 0 {
 		limit := time.Now().Add(set.MaxElapsed)
@@ -91,7 +85,7 @@ func (c *call) attemptContext() context.Context {
 		ctx = &attemptContext{ctx, c.number}
 	}
 	if c.tel != nil && !c.set.NoAttemptSpans {
-		ctx, c.tel.attempt = c.startSpan(ctx)
+		ctx, c.tel.Attempt = c.startSpan(ctx)
 	}
 	if c.limited = c.set.limited(ctx, c.limit); c.limited != nil {
 		ctx = c.limited

@@ -33,7 +33,7 @@ func (c *call) succeedWithAll() {
 		c.set.Budget.Deposit()
 	}
 	if c.tel != nil {
-		c.tel.attempt.End(telemetry.Success, nil)
+		c.tel.Attempt.End(telemetry.Success, nil)
 		c.tel.End(c.ctx, telemetry.Success, nil, c.number)
 	}
 }
@@ -57,8 +57,8 @@ func (c *call) abort() {
 // endSpan ends the span of a failed attempt.
 func (c *call) endSpan(o telemetry.Outcome, err error) {
 	if c.tel != nil {
-		c.tel.attempt.End(o, err)
-		c.tel.attempt = telemetry.Attempt{}
+		c.tel.Attempt.End(o, err)
+		c.tel.Attempt = telemetry.Attempt{}
 	}
 }
 

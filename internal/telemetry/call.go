@@ -19,6 +19,8 @@ type Call struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram // nil: not timed
 	start    time.Time
+
+	Attempt Attempt // under way, of a policy that makes one after the other
 }
 
 // StartCall starts the span of a call that may make several attempts.
