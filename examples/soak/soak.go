@@ -38,7 +38,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	fmt.Fprintf(out, "%d orders of %d policies, %d faults: %d combinations. Seed %d, for %v.\n",
 		len(orders), len(kinds), len(faults), len(s.plan.all), o.seed, o.duration)
 	p := progress{every: min(max(o.duration/12, time.Second), 10*time.Second), last: s.began}
-	for time.Since(s.began) < o.duration && ctx.Err() == nil && !s.over {
+	for first := true; (first || time.Since(s.began) < o.duration) && ctx.Err() == nil && !s.over; first = false {
 		if err := s.round(); err != nil {
 			return err
 		}
@@ -48,6 +48,11 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		fmt.Fprintln(out, "Interrupted: this is what there was by then.")
 	}
 	s.report()
+	return s.verdict()
+}
+
+// verdict is the error of a soak that has found something.
+func (s *soak) verdict() error {
 	if s.tally.violations > 0 {
 		return errors.New("something was not as it should be")
 	}

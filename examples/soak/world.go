@@ -108,11 +108,11 @@ func (w *world) makeStack() error {
 		if kind == "hedge" {
 			p.tap.counts = hedgeable
 		}
-		w.policies = append(w.policies, p)
 		p.columns = bounds
 		if w.settings.functions {
 			p.columns = exact
 		}
+		w.policies = append(w.policies, p)
 		layers, bare = append(layers, p.tap, p.policy), append(bare, p.policy)
 	}
 	plain, err := holdfast.NewStack(bare...)
@@ -158,9 +158,9 @@ func (w *world) enable() {
 	}
 }
 
-// longest is how long a world that is left alone may take to come to rest. It takes milliseconds; the rest is for machines
-// that have something else to do.
-const longest = 10 * time.Second
+// longest is how long it may take until nothing is under way any more. It takes milliseconds; the rest is for machines that
+// have something else to do. Tests do not wait so long for what never comes.
+var longest = 10 * time.Second
 
 // settle lets go of what the fault holds, and waits until nothing is under way. What then is not as it should be is a
 // complaint, and the result false.

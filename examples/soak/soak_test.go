@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// short is a soak of one round.
+func short(only string) options {
+	o := defaults()
+	o.duration, o.atOnce, o.only = 0, 6, only
+	return o
+}
+
+// missing reports what should be in text, and is not.
+func missing(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, s := range want {
+		if !strings.Contains(text, s) {
+			t.Errorf("missing %q in\n%s", s, text)
+		}
+	}
+}
+
+// TestRun makes a round for real, and leaves nothing behind.
+func TestRun(t *testing.T) {
+	before := runtime.NumGoroutine()
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, short("hedge-retry-breaker-failover-bulkhead/client")); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	missing(t, out.String(), "120 orders of 5 policies", "18 combinations. Seed 1", "violations", "6 of 18 combinations were run, 6 times in all",
+		"48 calls, 0 violations", "12 combinations were not run")
+	for range 5000 { // those of closed servers notice
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(ms)
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+}
+
+// TestRunAgain: one combination is run in one pass after the other.
+func TestRunAgain(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, short("failover-hedge-retry-breaker-bulkhead/network-reset")); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	missing(t, out.String(), "1 of 1 combinations were run, 6 times in all", "network-reset")
+}
+
+// TestInterrupted: it is no fault, and what there is by then is printed.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if err := run(ctx, &out, short("")); err != nil {
+		t.Error(err)
+	}
+	missing(t, out.String(), "Interrupted", "0 of 4680 combinations were run")
+}
+
+// TestViolation: it is told with all that is needed to see it again, and ends in an error.
+func TestViolation(t *testing.T) {
+	var out bytes.Buffer
+	s := &soak{options: options{seed: 7, atOnce: 4}, out: &out, plan: newPlan(7, ""), tally: newTally(), began: time.Now()}
+	w := &world{combination: matching("retry-breaker-bulkhead-hedge-failover/server-slow")[0]}
+	s.conclude(w)
+	if s.tally.violations != 0 || s.verdict() != nil || out.Len() > 0 {
+		t.Errorf("%d violations of nothing, %v\n%s", s.tally.violations, s.verdict(), &out)
+	}
+	w.pass = 100
+	w.complain("planted %d", 1)
+	w.complain("planted %d", 2)
+	s.conclude(w)
+	missing(t, out.String(), "VIOLATION in retry-breaker-bulkhead-hedge-failover/server-slow, pass 100, seed 7: planted 1\n", "planted 2",
+		"Again: go run ./examples/soak -duration 26s -seed 7 -only retry-breaker-bulkhead-hedge-failover/server-slow\n")
+	if s.verdict() == nil || s.over {
+		t.Errorf("%v; over: %v", s.verdict(), s.over)
+	}
+	for i := range enough {
+		w.complain("planted %d", i)
+	}
+	s.conclude(w)
+	s.conclude(w)
+	if !s.over {
+		t.Errorf("it goes on after %d violations", s.tally.violations)
+	}
+	missing(t, out.String(), "and 14 more of this combination")
+}
