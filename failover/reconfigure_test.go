@@ -278,6 +278,35 @@ func TestReconfigureTransport(t *testing.T) {
 	})
 }
 
+// A request that waits for the first lookup gets one of the targets that come with other settings.
+func TestReconfigureWaitingTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := failover.MustNew(failover.Config[*url.URL]{Resolve: func(ctx context.Context) ([]failover.Target[*url.URL], error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}})
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				next := roundTrips(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Host": {r.URL.Host}}, Body: http.NoBody}, nil
+				})
+				resp, err := failover.Transport(g, next).RoundTrip(request(t, http.MethodGet, "http://users/", nil))
+				if err != nil {
+					t.Error(err)
+				} else if host := resp.Header.Get("Host"); host != "a" {
+					t.Error(host)
+				}
+			})
+		}
+		synctest.Wait()
+		err := g.Reconfigure(failover.Config[*url.URL]{Targets: []failover.Target[*url.URL]{{Name: "a", Value: &url.URL{Scheme: "http", Host: "a"}}}})
+		if all.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 type roundTrips func(*http.Request) (*http.Response, error)
 
 func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -390,7 +419,11 @@ func TestReconfigureSuspicion(t *testing.T) {
 		} else {
 			defer l.Done(nil)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(20 * time.Millisecond)
+		for range 10 { // that calls begin is not that they are answered
+			defer pick(t, g).Done(nil)
+			time.Sleep(20 * time.Millisecond)
+		}
 		if l := pick(t, g); l.Value != 1 {
 			t.Error("t0 is not suspected though it is silent")
 		} else {
