@@ -71,7 +71,7 @@ type policy[C any] interface {
 }
 
 // partOf is a part whose Config is c. unseen makes a Config of which no telemetry is to be seen.
-func partOf[P Runner, C any](c C, name string, build func(C) (P, error), unseen func(*C)) part {
+func partOf[P policy[C], C any](c C, name string, build func(C) (P, error), unseen func(*C)) part {
 	of := func(c C) (Runner, error) {
 		p, err := build(c)
 		if err != nil {
@@ -87,7 +87,7 @@ func partOf[P Runner, C any](c C, name string, build func(C) (P, error), unseen 
 			unseen(&c)
 			return of(c)
 		},
-		change: func(r Runner) error { return any(r).(policy[C]).Reconfigure(c) },
+		change: func(r Runner) error { return r.(P).Reconfigure(c) },
 	}
 }
 
