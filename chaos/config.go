@@ -78,6 +78,15 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 // MarshalJSON writes the fields that have a JSON form and are not zero, but the Secret.
 func (c Config) MarshalJSON() ([]byte, error) { return c.fields().Marshal() }
 
+// String is the JSON form, so that a Config that is printed does not tell the Secret.
+func (c Config) String() string {
+	text, err := c.MarshalJSON()
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
 func (c *Config) fields() conf.Fields {
 	return conf.Fields{
 		{Key: "name", To: &c.Name},

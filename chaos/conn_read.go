@@ -69,17 +69,20 @@ func (c *conn) readNow(p []byte) (int, error) {
 
 // read is Read while chaos is on, or something is late.
 func (c *conn) read(p []byte) (int, error) {
-	if c.reading.late != nil {
-		return c.deliver(p)
-	}
 	r := c.in.running()
 	if r == nil || len(p) == 0 {
+		if c.reading.late != nil {
+			return c.deliver(p)
+		}
 		return c.Conn.Read(p)
 	}
 	plan := c.plan(r)
 	e := c.effects(plan, plan.in, false)
-	if e.fail != nil {
+	switch {
+	case e.fail != nil:
 		return 0, e.fail
+	case c.reading.late != nil:
+		return c.deliver(p)
 	}
 	room := len(p)
 	if e.shape != nil {
@@ -104,7 +107,9 @@ func (c *conn) arrive(p []byte, n int, err error) (int, error) {
 		plan.turns++
 	}
 	e := c.effects(plan, plan.in, turned)
-	if e.fail != nil {
+	if e.fail != nil { // what has come is there when the fault is over: nothing is missing in between
+		c.keep(&late{r, time.Now(), append([]byte(nil), p[:n]...), err})
+		plan.in += int64(n)
 		return 0, e.fail
 	}
 	takes := e.delay

@@ -95,6 +95,14 @@ func (in *Injector) Disable() {
 // Enabled reports whether it is on.
 func (in *Injector) Enabled() bool { return in != nil && in.on.Load() != nil }
 
+// String is its name, and whether it is on.
+func (in *Injector) String() string {
+	if in.Enabled() {
+		return in.label() + " (on)"
+	}
+	return in.label() + " (off)"
+}
+
 // running is the present run; nil while it is off.
 func (in *Injector) running() *run {
 	if in == nil {

@@ -30,27 +30,43 @@ type keyed struct {
 func (k *keyed) use(r *run) uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	n, known := k.uses[r]
+	if !known {
+		k.forget()
+	}
+	k.uses[r] = n + 1
+	return n
+}
+
+// forget drops the runs that are over: a context may live longer than many of them.
+func (k *keyed) forget() {
 	if k.uses == nil {
 		k.uses = make(map[*run]uint64)
 	}
-	k.uses[r]++
-	return k.uses[r] - 1
+	for r := range k.uses {
+		if r.ended() {
+			delete(k.uses, r)
+		}
+	}
 }
 
 // WithSecret returns a context whose calls get the faults of an Injector with that Config.Secret.
 func WithSecret(ctx context.Context, secret string) context.Context {
-	return context.WithValue(ctx, secretKey{}, secret)
+	return context.WithValue(ctx, secretKey{}, hidden{secret})
 }
 
 type secretKey struct{}
+
+// hidden is a secret in a context, which would print a plain string.
+type hidden struct{ text string }
 
 // meant reports whether faults are for a call at all. r is nil outside of HTTP.
 func (in *Injector) meant(ctx context.Context, r *http.Request) bool {
 	if in.cfg.Secret == "" {
 		return true
 	}
-	given, _ := ctx.Value(secretKey{}).(string)
-	return in.isSecret(given) || r != nil && in.isSecret(r.Header.Get(Header))
+	given, _ := ctx.Value(secretKey{}).(hidden)
+	return in.isSecret(given.text) || r != nil && in.isSecret(r.Header.Get(Header))
 }
 
 func (in *Injector) isSecret(given string) bool {

@@ -22,6 +22,7 @@ type Monkey struct {
 	mu   sync.Mutex
 	stop context.CancelFunc // nil: it is not at work
 	done chan struct{}      // closed when its goroutine has ended
+	rest time.Time          // until when nobody is taken out, whoever starts it
 	seen MonkeySnapshot
 }
 
@@ -33,7 +34,7 @@ type MonkeySnapshot struct {
 	Out     string    `json:"out,omitempty"`  // who is out now
 	Since   time.Time `json:"since,omitzero"` // when the last one was taken out
 	Taken   uint64    `json:"taken"`          // how many were taken out, since New
-	Skipped uint64    `json:"skipped"`        // how often there were too few
+	Skipped uint64    `json:"skipped"`        // how often there were too few, or the Window had closed by then
 }
 
 // NewMonkey returns a Monkey that does nothing yet, or an error that names every field of c that cannot work.
@@ -111,9 +112,19 @@ func (m *Monkey) work(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	m.scope.Log(ctx, slog.LevelWarn, "the monkey is loose", slog.Uint64("seed", m.cfg.Seed))
 	chance := throw(m.cfg.Seed, 0)
-	for ready := time.Now(); sleepUntil(ctx, m.next(ready, &chance)); ready = time.Now().Add(m.cfg.Rest) {
+	for sleepUntil(ctx, m.next(m.rested(), &chance)) {
 		m.act(ctx, &chance)
 	}
+}
+
+// rested is when the next one may be taken out at the earliest.
+func (m *Monkey) rested() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); m.rest.Before(now) {
+		return now
+	}
+	return m.rest
 }
 
 // next is when the next one is taken out, if it may be from a time on.
@@ -122,11 +133,15 @@ func (m *Monkey) next(ready time.Time, chance *dice) time.Time {
 	return m.cfg.Window.after(ready, time.Duration(d))
 }
 
-// act takes one out and puts it back. The dice are thrown even if there is nobody, so that what follows is the same.
+// act takes one out and puts it back; then there is a rest. The dice are thrown even if there is nobody, so that what follows is the same.
 func (m *Monkey) act(ctx context.Context, chance *dice) {
+	defer m.hold()
 	pick := chance.next()
 	names := slices.Sorted(slices.Values(m.cfg.Members()))
-	if len(names) <= m.cfg.Keep {
+	switch {
+	case ctx.Err() != nil:
+		return
+	case len(names) <= m.cfg.Keep, !m.cfg.Window.has(time.Now()): // Members took its time, or the machine slept
 		m.note(func(s *MonkeySnapshot) { s.Skipped++ })
 		return
 	}
@@ -140,6 +155,13 @@ func (m *Monkey) act(ctx context.Context, chance *dice) {
 	}
 	m.note(func(s *MonkeySnapshot) { s.Out = "" })
 	m.scope.Log(ctx, slog.LevelInfo, "put back", slog.String("member", name))
+}
+
+// hold begins a rest.
+func (m *Monkey) hold() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rest = time.Now().Add(m.cfg.Rest)
 }
 
 func (m *Monkey) note(change func(*MonkeySnapshot)) {

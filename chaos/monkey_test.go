@@ -141,7 +141,7 @@ func TestMonkeySeed(t *testing.T) {
 func TestMonkeyClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZoo("a", "b")
-		m := chaos.MustNewMonkey(chaos.MonkeyConfig{Members: z.members, TakeOut: z.takeOut, Every: time.Second, OutFor: 1000 * time.Hour})
+		m := chaos.MustNewMonkey(chaos.MonkeyConfig{Members: z.members, TakeOut: z.takeOut, Every: time.Second, OutFor: 1000 * time.Hour, Rest: time.Minute})
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}

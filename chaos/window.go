@@ -35,6 +35,12 @@ func (w *Window) open(t time.Time) (from, until time.Time) {
 	}
 }
 
+// has reports whether t is in a window.
+func (w *Window) has(t time.Time) bool {
+	from, _ := w.open(t)
+	return !from.After(t)
+}
+
 // on is a time of the day that comes in so many days. On a day on which the clock is changed it is what the clock says.
 func (w *Window) on(t time.Time, days int, at time.Duration) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day()+days, int(at/time.Hour), int(at%time.Hour/time.Minute),

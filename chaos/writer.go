@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -92,7 +93,7 @@ func (w *writer) wait(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	if err := http.NewResponseController(w.inner).Flush(); err != nil {
+	if err := http.NewResponseController(w.inner).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	timer := time.NewTimer(d)
