@@ -22,6 +22,12 @@ type Policy struct {
 	// whatever takes a second.
 	Brief bool
 
+	// Goroutines, if not 0, is how many the row of a thousand goroutines has.
+	Goroutines int
+
+	// Version, if not empty, is the one version of HTTP to run the rows over that are run over both.
+	Version string
+
 	// Only, if not nil, are the rows to run: of a policy that runs fn several times at once, those whose fn can stand it.
 	Only []Row
 
@@ -139,7 +145,7 @@ type Layer struct {
 	Books func() Books
 
 	// Entered counts the calls that reached the layer, in the adapter between the layers. Nil for the outermost one:
-	// the suite counts those itself.
+	// the suite counts those itself; and where there is nothing between the layers: it is not known then.
 	Entered func() uint64
 
 	// Apart says that the layer runs what is below it in goroutines of their own, which it waits for no longer than the

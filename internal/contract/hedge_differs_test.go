@@ -81,7 +81,11 @@ func leavesInTime(t *testing.T, c *contract.Cell) {
 	synctest.Test(t, func(t *testing.T) {
 		s := c.Fresh(t, contract.Setup{})
 		var want contract.Books
-		for range 100 {
+		calls := 100
+		if c.Policy.Brief {
+			calls = 10
+		}
+		for range calls {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			v, err := s.Call(ctx, func(context.Context) (int, error) { cancel(errCause); return 7, nil })
 			switch {
@@ -94,8 +98,8 @@ func leavesInTime(t *testing.T, c *contract.Cell) {
 			}
 			s.Settled()
 		}
-		if got := s.Layers[0].Books(); got != want || got.Successes == 0 {
-			t.Errorf("books are %+v, the caller has seen %+v; of 100 successes that came at once some must have been in time", got, want)
+		if got := s.Layers[0].Books(); got != want || got.Successes == 0 && !c.Policy.Brief {
+			t.Errorf("books are %+v, the caller has seen %+v; of %d successes that came at once some must have been in time", got, want, calls)
 		}
 
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)

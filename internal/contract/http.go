@@ -30,6 +30,9 @@ func overHTTP(check func(*testing.T, *Cell, *server)) func(*testing.T, *Cell) {
 			t.Skip("not an HTTP door")
 		}
 		for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+			if c.Policy.Version != "" && c.Policy.Version != version {
+				continue
+			}
 			t.Run(version, func(t *testing.T) { check(t, c, newServer(t, version == "HTTP/2")) })
 		}
 	}

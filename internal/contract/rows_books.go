@@ -17,6 +17,9 @@ func thousand(t *testing.T, c *Cell) {
 	if c.Policy.Brief {
 		goroutines /= 5
 	}
+	if c.Policy.Goroutines > 0 {
+		goroutines = c.Policy.Goroutines
+	}
 	s := c.Fresh(t, Setup{Busy: true, Wait: time.Millisecond, AttemptTimeout: 20 * time.Millisecond})
 	var seen tally
 	var all sync.WaitGroup

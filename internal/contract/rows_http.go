@@ -197,12 +197,15 @@ func httpConnections(t *testing.T, c *Cell, srv *server) {
 // the caller's context.
 func httpStream(t *testing.T, c *Cell, srv *server) {
 	returned, gone := make(chan struct{}, 1), make(chan struct{}, 1)
-	endless := false
+	endless, chunks := false, int64(1000)
+	if c.Policy.Brief {
+		chunks = 100
+	}
 	srv.handle(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_ = http.NewResponseController(w).Flush()
 		<-returned
-		for range 1000 {
+		for range chunks {
 			_, _ = w.Write(make([]byte, 1000))
 		}
 		if endless {
@@ -221,8 +224,8 @@ func httpStream(t *testing.T, c *Cell, srv *server) {
 			t.Fatal(err)
 		}
 		returned <- struct{}{}
-		if n, err := io.Copy(io.Discard, resp.Body); n != 1_000_000 || err != nil {
-			t.Errorf("limit %v: read %d bytes, %v; want 1000000", limit, n, err)
+		if n, err := io.Copy(io.Discard, resp.Body); n != chunks*1000 || err != nil {
+			t.Errorf("limit %v: read %d bytes, %v; want %d", limit, n, err, chunks*1000)
 		}
 		resp.Body.Close()
 
@@ -231,7 +234,7 @@ func httpStream(t *testing.T, c *Cell, srv *server) {
 			t.Fatal(err)
 		}
 		returned <- struct{}{}
-		_, _ = io.CopyN(io.Discard, resp.Body, 1_000_000)
+		_, _ = io.CopyN(io.Discard, resp.Body, chunks*1000)
 		cancel()
 		if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
 			t.Errorf("limit %v: the caller cancelled, and the body's Read says %v", limit, err)
@@ -279,7 +282,11 @@ func httpNothingLeft(t *testing.T, c *Cell, srv *server) {
 	before := runtime.NumGoroutine()
 	s := c.Fresh(t, Setup{AttemptTimeout: time.Hour})
 	rt := s.Transport(srv)
-	for range 200 {
+	calls := 200
+	if c.Policy.Brief {
+		calls = 40
+	}
+	for range calls {
 		resp, err := s.send(rt, srv.request(t.Context(), t))
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +299,7 @@ func httpNothingLeft(t *testing.T, c *Cell, srv *server) {
 		srv.CloseClientConnections()
 		return runtime.NumGoroutine() <= before
 	}) {
-		t.Errorf("%d goroutines before 200 calls, %d after them", before, runtime.NumGoroutine())
+		t.Errorf("%d goroutines before %d calls, %d after them", before, calls, runtime.NumGoroutine())
 	}
 	s.Settled()
 }

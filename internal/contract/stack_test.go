@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/failover"
@@ -70,6 +71,9 @@ func TestStacks(t *testing.T) {
 type layer struct {
 	*contract.Instance
 	do, wrap, run func(next caller) caller
+
+	policy holdfast.Runner // for a holdfast.Stack
+	group  *urlGroup       // of a failover
 }
 
 type caller = func(context.Context, contract.Func) (int, error)
@@ -147,7 +151,7 @@ var kinds = map[string]kind{
 
 func retryAsLayer(p *retry.Policy) layer {
 	return layer{
-		Instance: retryInstance(p),
+		Instance: retryInstance(p), policy: p,
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
 				return retry.Do(ctx, p, func(ctx context.Context) (int, error) { return next(ctx, fn) })
@@ -166,7 +170,7 @@ func retryAsLayer(p *retry.Policy) layer {
 func breakerAsLayer(k *breaker.Keyed[string]) layer {
 	b := k.Get(contract.Host)
 	return layer{
-		Instance: breakerInstance(k),
+		Instance: breakerInstance(k), policy: b,
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
 				return breaker.Do(ctx, b, func(ctx context.Context) (int, error) { return next(ctx, fn) })
@@ -184,7 +188,7 @@ func breakerAsLayer(k *breaker.Keyed[string]) layer {
 
 func bulkheadAsLayer(b *limited) layer {
 	return layer{
-		Instance: bulkheadInstance(b),
+		Instance: bulkheadInstance(b), policy: b.Bulkhead,
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
 				return bulkhead.Do(ctx, b.Bulkhead, func(ctx context.Context) (int, error) { return next(ctx, fn) })
@@ -202,7 +206,7 @@ func bulkheadAsLayer(b *limited) layer {
 
 func hedgeAsLayer(h *hedged) layer {
 	return layer{
-		Instance: hedgeInstance(h),
+		Instance: hedgeInstance(h), policy: h.Policy,
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
 				return hedge.Do(ctx, h.Policy, func(ctx context.Context) (int, error) { return next(ctx, fn) })
@@ -220,7 +224,7 @@ func hedgeAsLayer(h *hedged) layer {
 
 func groupAsLayer(g *grouped) layer {
 	return layer{
-		Instance: groupInstance(g),
+		Instance: groupInstance(g), policy: holdfast.OneOf(g.urlGroup), group: g.urlGroup,
 		do: func(next caller) caller {
 			return func(ctx context.Context, fn contract.Func) (int, error) {
 				return failover.Do(ctx, g.urlGroup, func(ctx context.Context, _ *url.URL) (int, error) { return next(ctx, fn) })
@@ -238,12 +242,17 @@ func groupAsLayer(g *grouped) layer {
 	}
 }
 
-// stackPolicy is a stack of the kinds in order, the outermost first.
+// stackPolicy is a stack of the kinds in order, the outermost first, nested by hand.
 func stackPolicy(order []string, traced bool) contract.Policy {
+	return stackPolicyOf(order, traced, stack)
+}
+
+// stackPolicyOf is a stack that build makes of its layers.
+func stackPolicyOf(order []string, traced bool, build func([]layer) *contract.Instance) contract.Policy {
 	p := contract.Policy{
 		Name:    strings.Join(order, "(") + "(fn" + strings.Repeat(")", len(order)),
 		Variant: true,
-		New:     func(t testing.TB, s contract.Setup) *contract.Instance { return stack(layersOf(t, order, s, traced)) },
+		New:     func(t testing.TB, s contract.Setup) *contract.Instance { return build(layersOf(t, order, s, traced)) },
 		Unmet:   retry.ErrDeadline, Full: bulkhead.ErrFull, Hopeless: hopeless,
 		Differs: differsInAll(order),
 	}
@@ -255,7 +264,7 @@ func stackPolicy(order []string, traced bool) contract.Policy {
 		in := func(t testing.TB, l layer) *contract.Instance {
 			layers := layersOf(t, order, contract.Setup{}, false)
 			layers[i] = l
-			return stack(layers)
+			return build(layers)
 		}
 		p.Callbacks = append(p.Callbacks, kinds[name].callbacks(in)...)
 		if queues := kinds[name].queues; queues != nil {
