@@ -47,6 +47,10 @@ var (
 
 const callsOfBurst = 8
 
+// patience is the deadline of callers that go before it: so much that policies begin waits that are far longer than a call may
+// be late.
+const patience = 10 * time.Second
+
 // drawCalls draws what is called in one combination.
 func drawCalls(r *rand.Rand, of []door) (cs []*call) {
 	for i := range callsOfBurst {
@@ -66,7 +70,7 @@ func drawCalls(r *rand.Rand, of []door) (cs []*call) {
 		}
 		switch r.IntN(6) {
 		case 0:
-			c.cancel = ms + time.Duration(r.Int64N(int64(c.deadline)))
+			c.cancel, c.deadline = ms+time.Duration(r.Int64N(int64(150*ms))), patience
 		case 1:
 			c.cancel = oneOf[time.Duration](r, 0, 0, -1)
 		}
@@ -115,7 +119,7 @@ func (c *call) make(w *world) {
 	case c.cancel < 0:
 		gone(errGone)
 		due = began
-	case c.cancel > 0 && c.cancel < c.deadline:
+	case c.cancel > 0:
 		defer time.AfterFunc(c.cancel, func() { gone(errGone) }).Stop()
 		due = began.Add(c.cancel)
 	}

@@ -40,7 +40,7 @@ const ms = time.Millisecond
 func drawSettings(r *rand.Rand) (*settings, error) {
 	s := &settings{
 		retry: retry.Config{
-			Name: "retry", MaxAttempts: oneOf(r, 2, 3), BaseDelay: oneOf(r, -1, ms, 3*ms), MaxDelay: 5 * ms,
+			Name: "retry", MaxAttempts: oneOf(r, 2, 3), BaseDelay: oneOf(r, -1, ms, 3*ms, patience/2), MaxDelay: patience / 2,
 			AttemptTimeout: oneOf(r, 0, 60*ms), BufferBody: oneOf[int64](r, 0, 4096),
 		},
 		breaker: breaker.Config{
