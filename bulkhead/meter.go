@@ -36,13 +36,13 @@ func (m *meter) follow(s *settings) {
 // allow takes a token if there is one.
 func (m *meter) allow() bool {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	now := m.now() // under the lock: between a time and an earlier one after it, the limiter counts twice
-	if m.tokens.AllowN(now, 1) {
-		return true
+	ok := m.tokens.AllowN(now, 1)
+	if !ok {
+		m.tokens.AllowN(now, 0) // a limiter that has seen a later time, outside of a synctest bubble, takes note of this one
 	}
-	m.tokens.AllowN(now, 0) // a limiter that has seen a later time, outside of a synctest bubble, takes note of this one
-	return false
+	m.mu.Unlock()
+	return ok
 }
 
 // giveBack gives back a token with which no call was made; never more than Burst are kept. A nil meter has none.
