@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/holdfast-go/holdfast/chaos"
@@ -28,7 +29,7 @@ func (f *fault) spoils() bool { return f.chaos.Kind == chaos.Corrupt }
 // deaf is how long a call may be held that heeds no context and has no hedge around it to leave it: all other policies run
 // the call in their caller's goroutine, and so does a hedge what it must not repeat.
 func (f *fault) deaf() time.Duration {
-	if f.at == client && f.chaos.Kind == chaos.Deaf {
+	if f.at == client && f.chaos.Kind == chaos.Deaf && f.chaos.When == nil {
 		return f.chaos.Delay.Median
 	}
 	return 0
@@ -40,7 +41,15 @@ const (
 	few   = 40                     // bytes
 	some  = 300                    // bytes: in the second message of a connection, or the third
 	slow  = 2000                   // bytes a second
+
+	endless = patience // longer than any call may be late
 )
+
+// canLeave is for faults that are far too long for who has to wait for their end.
+func canLeave(ctx context.Context) bool {
+	c, ok := ctx.Value(callKey{}).(*call)
+	return ok && c.hedged()
+}
 
 // faults are all that chaos can do. Of the kinds that come in several forms, each form.
 var faults = []fault{
@@ -53,6 +62,7 @@ var faults = []fault{
 	{"latency-bimodal", client, chaos.Fault{Kind: chaos.Latency, Delay: chaos.Delay{Median: time.Millisecond, Slow: silly, SlowShare: 0.3}}},
 	{"black-hole", client, chaos.Fault{Kind: chaos.BlackHole}},
 	{"deaf", client, chaos.Fault{Kind: chaos.Deaf, Delay: chaos.Delay{Median: silly}}},
+	{"deaf-long", client, chaos.Fault{Kind: chaos.Deaf, Delay: chaos.Delay{Median: endless}, When: canLeave}},
 	{"panic", client, chaos.Fault{Kind: chaos.Panic, Panic: injected}},
 	{"status-500", client, chaos.Fault{Kind: chaos.Status, Status: 500, Body: "sorry"}},
 	{"status-503-retry-after", client, chaos.Fault{Kind: chaos.Status, RetryAfter: chaos.AnyRetryAfter}},

@@ -293,6 +293,7 @@ func TestDeaf(t *testing.T) {
 		key    bool
 		want   time.Duration
 	}{
+		{"/client-deaf-long", 0, http.MethodPost, false, 0},
 		{"/client-deaf", 0, http.MethodPost, false, silly},
 		{"/client-deaf", 0, http.MethodPost, true, 0},
 		{"/client-deaf", 0, http.MethodGet, false, 0},

@@ -33,8 +33,8 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), &out, short("hedge-retry-breaker-failover-bulkhead/client")); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	missing(t, out.String(), "120 orders of 5 policies", "18 combinations. Seed 1", "violations", "6 of 18 combinations were run, 6 times in all",
-		"48 calls, 0 violations", "12 combinations were not run")
+	missing(t, out.String(), "120 orders of 5 policies", "19 combinations. Seed 1", "violations", "6 of 19 combinations were run, 6 times in all",
+		"48 calls, 0 violations", "13 combinations were not run")
 	for range 5000 { // those of closed servers notice
 		if runtime.NumGoroutine() <= before {
 			return
@@ -61,7 +61,7 @@ func TestInterrupted(t *testing.T) {
 	if err := run(ctx, &out, short("")); err != nil {
 		t.Error(err)
 	}
-	missing(t, out.String(), "Interrupted", "0 of 4680 combinations were run")
+	missing(t, out.String(), "Interrupted", "0 of 4800 combinations were run")
 }
 
 // TestViolation: it is told with all that is needed to see it again, and ends in an error.
