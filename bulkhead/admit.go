@@ -14,11 +14,11 @@ type place struct {
 	word  uint64        // the slot's
 	start time.Duration // since when it has it; 0: not timed
 	total *slot         // in the total of a Keyed
-	terms *terms        // what it goes by
 }
 
-// wait is what a call went through to have its place.
+// wait is what a call goes through to have its place.
 type wait struct {
+	terms  *terms // what it goes by
 	queued bool
 	waited time.Duration // in all
 	until  time.Duration // the last wait's end
@@ -28,7 +28,7 @@ type wait struct {
 // enter goes on from the slot that take found, or found not: it takes a place, and in a Keyed one of the total's too, and
 // waits for them if it may.
 func (b *Bulkhead) enter(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
-	if p.slot != nil && p.terms.plain {
+	if p.slot != nil && w.terms.plain {
 		if sampled(p.word) {
 			p.start = b.now()
 		}
@@ -63,18 +63,20 @@ func (p *place) retreat(paid *meter) {
 		paid.giveBack()
 		p.slot.giveBackUnused(p.word)
 	}
-	*p = place{terms: p.terms}
+	*p = place{}
 }
 
 // enterTotal is for a call that has a place of its key's.
 func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
-	inTotal := place{terms: b.total.terms.Load()}
-	entered := false
+	var inTotal place
+	own, entered := w.terms, false
 	defer func() {
+		w.terms = own
 		if !entered { // as in enter
 			inTotal.retreat(nil)
 		}
 	}()
+	w.terms = b.total.terms.Load()
 	inTotal.slot, inTotal.word = b.total.slots.take()
 	refusal := b.total.enterOwn(ctx, &inTotal, w, mayWait)
 	entered = true
@@ -98,7 +100,7 @@ func (b *Bulkhead) enterTotal(ctx context.Context, p *place, w *wait, mayWait bo
 
 // enterOwn goes on from what take came to.
 func (b *Bulkhead) enterOwn(ctx context.Context, p *place, w *wait, mayWait bool) *FullError {
-	t := p.terms
+	t := w.terms
 	if p.slot != nil {
 		if t.meter != nil {
 			if !t.meter.allow() {
@@ -139,7 +141,7 @@ func (b *Bulkhead) enterSlowly(ctx context.Context, p *place, waits *wait, mayWa
 
 	b.mu.Lock()
 	t := b.terms.Load()
-	p.terms = t
+	waits.terms = t
 	b.closeLocked()
 	reason, ok := b.scarceLocked(t.meter)
 	if ok {
@@ -214,7 +216,7 @@ func (b *Bulkhead) joinLocked(w *waiter, scarce Reason) (Reason, bool) {
 
 // await waits for the answer. The caller's context and MaxWait end it.
 func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p *place, waits *wait) *FullError {
-	maxWait := p.terms.maxWait
+	maxWait := waits.terms.maxWait
 	if done == nil && maxWait == 0 {
 		<-w.answered // half the price of a select
 	} else {
@@ -222,7 +224,7 @@ func (b *Bulkhead) await(ctx context.Context, done <-chan struct{}, w *waiter, p
 	}
 	waits.queued, waits.waited, waits.until = true, waits.waited+w.at-w.since, w.at
 	if w.answer == granted {
-		if p.slot, p.word = w.slot, w.slot.word.Load(); p.terms.finder != nil || sampledWait(p.word) {
+		if p.slot, p.word = w.slot, w.slot.word.Load(); waits.terms.finder != nil || sampledWait(p.word) {
 			p.start = w.at
 		}
 		if w.paid != nil {

@@ -31,11 +31,11 @@ func (c *call) begin(ctx context.Context, b *Bulkhead, nilFunc bool) error {
 		return b.overBefore(ctx)
 	}
 	c.b, c.ctx = b, ctx
-	if c.place.terms == nil {
-		c.place.terms = b.terms.Load()
+	if c.wait.terms == nil {
+		c.wait.terms = b.terms.Load()
 	}
 	if b.scope.Active(ctx) {
-		c.ctx, c.tel = b.scope.StartPolicy(ctx, c.place.terms.spans)
+		c.ctx, c.tel = b.scope.StartPolicy(ctx, c.wait.terms.spans)
 	}
 	c.place.slot, c.place.word = b.slots.take()
 	refusal := b.enter(c.ctx, &c.place, &c.wait, true)
@@ -87,7 +87,7 @@ func (c *call) settle(o outcome, err error) {
 	c.open = false
 	defer c.tel.End(c.ctx, spoken, err, 0)
 	c.place.vacate()
-	c.b.learn(&c.place, 0, o, err)
+	c.b.learn(&c.place, c.wait.terms, 0, o, err)
 }
 
 func (c *call) judge(err error) outcome {
@@ -150,9 +150,9 @@ func (p *place) vacate() bool {
 	return true
 }
 
-// learn takes note of a call that has left. answered is when the dependency answered, if the place was held for longer; else
+// learn takes note of a call that has left, by its terms. answered is when the dependency answered, if the place was held for longer; else
 // 0. Adaptive.Overloaded may panic.
-func (b *Bulkhead) learn(p *place, answered time.Duration, o outcome, err error) {
+func (b *Bulkhead) learn(p *place, t *terms, answered time.Duration, o outcome, err error) {
 	b.tally.ended(o)
 	if b.total != nil {
 		b.total.tally.ended(o)
@@ -165,11 +165,11 @@ func (b *Bulkhead) learn(p *place, answered time.Duration, o outcome, err error)
 	if b.total != nil {
 		b.total.service.add(now - p.start)
 	}
-	if p.terms.finder != nil {
+	if t.finder != nil {
 		if answered == 0 {
 			answered = now
 		}
-		b.adapt(p.terms, now, answered-p.start, o, err)
+		b.adapt(t, now, answered-p.start, o, err)
 	}
 }
 

@@ -79,7 +79,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		under = under.WithContext(c.ctx)
 	}
 	var a *answer
-	if c.place.terms.finder != nil {
+	if c.wait.terms.finder != nil {
 		a = new(answer)
 		w, under = a.watch(w, under)
 	}
@@ -94,8 +94,8 @@ func (c *call) prepare(b *Bulkhead, set *atomic.Pointer[settings]) *settings {
 	if b == nil {
 		return set.Load()
 	}
-	c.place.terms = b.terms.Load()
-	return c.place.terms.settings
+	c.wait.terms = b.terms.Load()
+	return c.wait.terms.settings
 }
 
 // exempts reports whether a request needs no place.

@@ -74,7 +74,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 		resp.Request = req
 	}
 	outcome, verdict := c.verdict(resp, err, body)
-	if resp == nil || c.place.terms.releaseAtHeader || bodiless(resp) {
+	if resp == nil || c.wait.terms.releaseAtHeader || bodiless(resp) {
 		c.settle(outcome, verdict)
 	} else {
 		c.hold(resp, outcome, verdict)
@@ -170,7 +170,7 @@ func (c *call) hold(resp *http.Response, o outcome, verdict error) {
 func (h *held) end() {
 	defer h.tel.End(h.ctx, h.outcome.spoken(h.verdict), h.verdict, 0)
 	h.place.vacate()
-	h.b.learn(&h.place, h.answered, h.outcome, h.verdict)
+	h.b.learn(&h.place, h.wait.terms, h.answered, h.outcome, h.verdict)
 }
 
 // overloadStatus reports whether a server says that there is too much for it, or for what is behind it.

@@ -23,7 +23,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 	t := b.terms.Load()
 	slot, word := b.slots.take()
 	if slot != nil && t.plain && !sampled(word) {
-		return Permit{place{slot: slot, word: word, terms: t}}, nil
+		return Permit{place{slot: slot, word: word}}, nil
 	}
 	return b.acquire(ctx, t, slot, word, true)
 }
@@ -36,7 +36,7 @@ func (b *Bulkhead) TryAcquire() (Permit, error) {
 	t := b.terms.Load()
 	slot, word := b.slots.take()
 	if slot != nil && t.plain && !sampled(word) {
-		return Permit{place{slot: slot, word: word, terms: t}}, nil
+		return Permit{place{slot: slot, word: word}}, nil
 	}
 	if slot == nil && t.plain && b.slots.mode.Load() == full { // as acquire would find, by a longer way
 		b.tally.refused[ReasonFull].Add()
@@ -47,8 +47,8 @@ func (b *Bulkhead) TryAcquire() (Permit, error) {
 
 // acquire goes on from what take came to.
 func (b *Bulkhead) acquire(ctx context.Context, t *terms, slot *slot, word uint64, mayWait bool) (Permit, error) {
-	p := place{slot: slot, word: word, terms: t}
-	var w wait
+	p := place{slot: slot, word: word}
+	w := wait{terms: t}
 	if refusal := b.enter(ctx, &p, &w, mayWait); refusal != nil {
 		return Permit{}, refusal
 	}
@@ -66,13 +66,14 @@ func (p Permit) Done(err error) {
 
 func (p Permit) learn(err error) {
 	b := p.place.slot.b
+	t := b.terms.Load() // a Permit that had its own would no more be held in registers
 	judged := false
 	defer func() {
 		if !judged { // the error's methods panicked
-			b.learn(&p.place, 0, failed, telemetry.ErrAborted)
+			b.learn(&p.place, t, 0, failed, telemetry.ErrAborted)
 		}
 	}()
 	o := judge(err)
 	judged = true
-	b.learn(&p.place, 0, o, err)
+	b.learn(&p.place, t, 0, o, err)
 }

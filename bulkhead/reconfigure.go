@@ -19,7 +19,7 @@ var errNilReconfigure = errors.New("a nil Bulkhead has no settings")
 // at once; lowered, it takes effect as calls end.
 //
 // A call that has its place ends by the settings that it began with: ReleaseAtHeader, NoSpans, Overloaded, and whether the
-// search learns from it. One that waits does so for the MaxWait that was in force when it began to wait, and goes by the
+// search learns from it; but a [Permit] by those of its Done. One that waits does so for the MaxWait that was in force when it began to wait, and goes by the
 // settings of that moment after; but the queue is one for all, and so Interval, Target and Rate are what they are now for
 // those in it too. A Queue that has become smaller leaves those who are in it, and takes nobody until they are fewer.
 //
@@ -59,7 +59,6 @@ func (b *Bulkhead) follow(s *settings) {
 	}
 	b.putTermsLocked(s, found)
 	b.queue.max = s.queue
-	b.sleepOnLocked() // the next token comes at another time
 	b.shrinkLocked()
 	b.handOverLocked(now)
 }

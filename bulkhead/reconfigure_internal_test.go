@@ -35,6 +35,20 @@ func TestFinderFollow(t *testing.T) {
 	}
 }
 
+// Adaptive is found by the same finder as before, until there is none.
+func TestReconfigureKeepsTheFinder(t *testing.T) {
+	b := MustNew(Config{Adaptive: &Adaptive{}})
+	was := b.terms.Load()
+	for _, c := range []Config{{Adaptive: &Adaptive{Max: 10}, Rate: 3}, {Adaptive: &Adaptive{Min: 5}}} {
+		if err := b.Reconfigure(c); err != nil {
+			t.Fatal(err)
+		}
+		if now := b.terms.Load(); now == was || now.finder != was.finder {
+			t.Errorf("%+v: other terms: %v, another finder: %v", c, now != was, now.finder != was.finder)
+		}
+	}
+}
+
 // A search that begins later has a window from then on.
 func TestFinderFromNow(t *testing.T) {
 	f := newFinderFrom(500, Adaptive{Max: 90}, time.Hour)

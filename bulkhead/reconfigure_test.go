@@ -296,38 +296,93 @@ func TestReconfigureRateOfThoseWhoWait(t *testing.T) {
 	})
 }
 
-// A call that has not paid with a token gives none back.
+// A call that has not paid with a token gives none back; one that has does.
 func TestReconfigureRateUnpaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := bulkhead.KeyedConfig{Total: 10, Config: bulkhead.Config{Limit: 10, Queue: 10, Interval: -1}}
+		c := bulkhead.KeyedConfig{Total: 2, Config: bulkhead.Config{Limit: 2, Queue: 10, Interval: -1}}
 		k := bulkhead.MustNewKeyed[string](c)
-		resizeTotal := func(n int) { resize(t, k.Total(), n) }
-		resizeTotal(1)
-		hold, err := k.Get("a").Acquire(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		unpaid, paid := &line{t: t, b: k.Get("a")}, &line{t: t, b: k.Get("a")}
-		leaveUnpaid := unpaid.join("unpaid", bulkhead.Normal, 0) // it has its key's place
-		synctest.Wait()
-		c.Rate, c.Burst = 1e-3, 5
+		hold := takeRest(t, k.Get("b"), 0, 2)
+		l := &line{t: t, b: k.Get("a")}
+		l.join("unpaid", bulkhead.Normal, 0) // it has its key's place, and waits for one of the total's
+		c.Rate, c.Burst = 1e-6, 5
 		if err := k.Reconfigure(c); err != nil {
 			t.Fatal(err)
 		}
-		unpaid.want("the total is ten again", "unpaid")
-		resizeTotal(1)
-		unpaid.join("one", bulkhead.Normal, 0)
-		leavePaid := paid.join("paid", bulkhead.Normal, 0)
-		synctest.Wait()
-		leaveUnpaid()
+		leavePaid := l.join("paid", bulkhead.Normal, 0)
+		free := func(want int) {
+			t.Helper()
+			giveBack(hold)
+			if n := tokens(t, k.Get("a")); n != want {
+				t.Errorf("%d tokens, want %d", n, want)
+			}
+		}
 		leavePaid()
-		hold.Done(nil)
-		time.Sleep(time.Millisecond)
-		resizeTotal(10)
-		if n := tokens(t, k.Get("a")); n != 4 {
-			t.Errorf("%d tokens, want all but that of the one who got in", n)
+		l.want("it was given back", "paid:ended")
+		giveBack(hold[:1])
+		l.want("there is a place", "unpaid")
+		hold = append(hold[1:], takeRest(t, k.Get("c"), 0, 1)...)
+		free(5)
+
+		hold = takeRest(t, k.Get("d"), 0, 2)
+		c.Rate, c.Burst = 0, 0
+		if err := k.Reconfigure(c); err != nil {
+			t.Fatal(err)
+		}
+		leaveUnpaid := l.join("unpaid", bulkhead.Normal, 0)
+		c.Rate, c.Burst = 1e-6, 5
+		if err := k.Reconfigure(c); err != nil {
+			t.Fatal(err)
+		}
+		leaveUnpaid()
+		l.want("it gives nothing back", "unpaid:ended")
+		free(0)
+	})
+}
+
+// A call whose settings change between its coming and its waiting waits by the new ones alone.
+func TestReconfigureAsItBeginsToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bulkhead.Config{Limit: 1, Queue: 1, Interval: -1}
+		b := bulkhead.MustNew(c)
+		defer giveBack(takeRest(t, b, 0, 1))
+		c.MaxWait = time.Second
+		ctx := onDone{t.Context(), sync.OnceFunc(func() { reconfigure(t, b, c) })}
+		if _, err := b.Acquire(ctx); what(err) != "max_wait" {
+			t.Error(err)
 		}
 	})
+}
+
+// onDone is a context that calls a function when it is asked for its Done.
+type onDone struct {
+	context.Context
+	f func()
+}
+
+func (c onDone) Done() <-chan struct{} {
+	c.f()
+	return nil
+}
+
+// A key's name may be the user's code, which may change the settings: the bulkhead that is just being made has those.
+func TestReconfigureAsAKeyIsMade(t *testing.T) {
+	c := bulkhead.KeyedConfig{Total: 10, Config: bulkhead.Config{Limit: 1}}
+	k := bulkhead.MustNewKeyed[reconfigurer](c)
+	c.Limit = 2
+	key := reconfigurer{new(func())}
+	*key.f = func() {
+		if err := k.Reconfigure(c); err != nil {
+			t.Error(err)
+		}
+	}
+	wantLimit(t, k.Get(key), "the new key", 2)
+}
+
+type reconfigurer struct{ f *func() }
+
+func (r reconfigurer) String() string {
+	(*r.f)()
+	return "key"
 }
 
 // overload makes n calls that find the dependency overloaded, a second apart.
@@ -388,6 +443,19 @@ func TestReconfigureAdaptive(t *testing.T) {
 	})
 }
 
+// underWay is a call that fails when it is told to.
+func underWay(t *testing.T, b *bulkhead.Bulkhead) (fail func()) {
+	end := make(chan struct{})
+	go func() {
+		err := b.Run(context.Background(), func(context.Context) error { <-end; return errStorm })
+		if err != errStorm {
+			t.Error(err)
+		}
+	}()
+	synctest.Wait()
+	return func() { close(end); synctest.Wait() }
+}
+
 // A call that began under Adaptive tells the search that it began with, and what it tells moves no limit that was set since.
 func TestReconfigureAdaptiveCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -396,10 +464,13 @@ func TestReconfigureAdaptiveCallsUnderWay(t *testing.T) {
 			return bulkhead.Config{Adaptive: &bulkhead.Adaptive{Initial: 50, Overloaded: func(error) bool { asked[i].Add(1); return true }}}
 		}
 		b := bulkhead.MustNew(with(0))
-		old := takeRest(t, b, 0, 3)
+		var old [3]func()
+		for i := range old {
+			old[i] = underWay(t, b)
+		}
 		reconfigure(t, b, with(1))
 		fresh := takeRest(t, b, 3, 1)
-		old[0].Done(errStorm)
+		old[0]()
 		fresh[0].Done(errStorm)
 		if asked[0].Load() != 1 || asked[1].Load() != 1 {
 			t.Errorf("asked: %d, %d", asked[0].Load(), asked[1].Load())
@@ -410,12 +481,12 @@ func TestReconfigureAdaptiveCallsUnderWay(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		reconfigure(t, b, bulkhead.Config{Limit: 7})
-		old[1].Done(errStorm)
+		old[1]()
 		wantLimit(t, b, "fixed", 7)
 		time.Sleep(time.Minute)
 		reconfigure(t, b, with(1))
 		time.Sleep(time.Minute)
-		old[2].Done(errStorm)
+		old[2]()
 		wantLimit(t, b, "another search", 7)
 		if s := b.Snapshot(); s.InUse != 0 || s.Failures != 4 {
 			t.Errorf("%+v", s)
@@ -470,9 +541,11 @@ func TestReconfigureHTTP(t *testing.T) {
 	c := bulkhead.Config{Limit: 1}
 	b := bulkhead.MustNew(c)
 	h := bulkhead.Handler(b, http.NotFoundHandler())
+	onAsk := func() {}
 	answer := &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1}
 	via := bulkhead.Transport(b, trip(func(*http.Request) (*http.Response, error) {
 		again := *answer
+		onAsk()
 		again.Body = io.NopCloser(strings.NewReader("body"))
 		return &again, nil
 	}))
@@ -504,6 +577,13 @@ func TestReconfigureHTTP(t *testing.T) {
 	reconfigure(t, b, c)
 	defer ask().Body.Close()
 	want("released at the header", 0, 404)
+	c.ReleaseAtHeader = false
+	onAsk = func() { reconfigure(t, b, c) }
+	defer ask().Body.Close()
+	want("it began so", 0, 404)
+	onAsk = func() {}
+	defer ask().Body.Close()
+	want("until it is closed", 1, 503)
 }
 
 type trip func(*http.Request) (*http.Response, error)

@@ -97,6 +97,12 @@ func TestReconfigureMemory(t *testing.T) {
 		if got := p.Snapshot(); !near(got.P50, 20*ms) {
 			t.Errorf("forty seconds of a minute later: %+v", got)
 		}
+		c.Memory = 4 * time.Second
+		reconfigure(t, p, c)
+		time.Sleep(4 * time.Second)
+		if got := p.Snapshot(); got.P50 != 0 {
+			t.Errorf("nobody has called or looked for four seconds: %+v", got)
+		}
 	})
 }
 
