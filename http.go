@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
@@ -63,11 +66,13 @@ type runnerTransport struct {
 	run Runner
 }
 
-var errTwice = errors.New("holdfast: the request was run a second time, by a policy of which it is not known what it may repeat")
+// errTwice is permanent: it speaks against nobody that a second run was for, and a third is no use.
+var errTwice = backoff.Permanent(errors.New("holdfast: the request was run a second time, by a policy of which it is not known what it may repeat"))
 
 func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := &hand[*http.Response]{discard: httpx.Discard}
 	defer h.close()
+	var sent atomic.Pointer[error] // what came of it, if no response
 	turn := make(chan struct{}, 1) // one for the request
 	turn <- struct{}{}
 	defer func() {
@@ -91,10 +96,14 @@ func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 				return httpx.NewStatusError(resp, time.Now())
 			}
 		}
+		sent.Store(&err)
 		return err
 	})
 	if resp := h.take(); resp != nil {
 		return resp, nil
+	}
+	if first := sent.Load(); first != nil && errors.Is(err, errTwice) { // whether that may be repeated is for who is outside
+		return nil, *first
 	}
 	if err == nil {
 		err = errors.New("holdfast: a policy has made a success of a request that has no response")
@@ -182,9 +191,12 @@ func (h *runnerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return nil
 	})
-	if served || err == nil || r.Context().Err() != nil {
-		return
+	switch {
+	case served || err == nil:
+	case errors.Is(err, context.Canceled):
+		httpx.HangUp(w)
+	default: // it was refused, or its time was up
+		after, _ := failure.RetryAfter(err)
+		httpx.Refuse(r.Context(), w, http.StatusServiceUnavailable, after)
 	}
-	after, _ := failure.RetryAfter(err)
-	httpx.Refuse(r.Context(), w, http.StatusServiceUnavailable, after)
 }

@@ -3,10 +3,13 @@ package holdfast_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/breaker"
@@ -61,5 +64,96 @@ func TestTargetOfNoGroup(t *testing.T) {
 	})
 	if !errors.Is(err, errDown) {
 		t.Error(err)
+	}
+}
+
+// A request is served once, and sent once. What it came to speaks for or against the target that was chosen, and says nothing of
+// the others of the group, which have not been asked.
+func TestOneOfAsksOneTarget(t *testing.T) {
+	for name, ask := range map[string]func(*holdfast.Stack) (status int, err error){
+		"Handler": func(s *holdfast.Stack) (int, error) {
+			w := httptest.NewRecorder()
+			s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })).
+				ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+			return w.Code, nil
+		},
+		"Transport": func(s *holdfast.Stack) (int, error) { return sendTo(s, answer500) },
+		"Transport, no response": func(s *holdfast.Stack) (int, error) {
+			return sendTo(s, func(*http.Request) (*http.Response, error) { return nil, errDown })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			three := failover.MustNew(failover.Config[int]{Targets: []failover.Target[int]{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
+			status, err := ask(holdfast.MustStack(holdfast.OneOf(three)))
+			if name == "Transport, no response" && err != errDown || name != "Transport, no response" && (status != 500 || err != nil) {
+				t.Errorf("%d, %v, want what came of it", status, err)
+			}
+			s := three.Snapshot()
+			if s.Failures != 1 || s.Calls != 1 {
+				t.Errorf("books %+v, want one failure", s)
+			}
+			for i, target := range s.Targets {
+				if want := uint64(max(0, 1-i)); target.Failures != want {
+					t.Errorf("%s: %d failures, want %d", target.Name, target.Failures, want)
+				}
+			}
+		})
+	}
+}
+
+func sendTo(s *holdfast.Stack, next sender) (int, error) {
+	req := httptest.NewRequest(http.MethodGet, "http://a.test/", nil)
+	resp, err := s.Transport(next).RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+type sender func(*http.Request) (*http.Response, error)
+
+func (s sender) RoundTrip(req *http.Request) (*http.Response, error) { return s(req) }
+
+func answer500(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 500, Request: req, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
+// A request whose time was up before it was served is told so; one that was cancelled is hung up on. The server would say 200
+// to both.
+func TestHandlerNotServed(t *testing.T) {
+	for name, first := range map[string]holdfast.Runner{
+		"breaker":  breaker.MustNew(breaker.Config{}),
+		"failover": holdfast.OneOf(failover.MustNew(failover.Config[int]{Targets: []failover.Target[int]{{Name: "a"}}})),
+	} {
+		for _, two := range []bool{false, true} {
+			var end func(context.Context) (context.Context, context.CancelFunc)
+			under := holdfast.MustStack(first).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was served") }))
+			server := serve(t, two, func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := end(r.Context())
+				defer cancel()
+				under.ServeHTTP(w, r.WithContext(ctx))
+			})
+			end = func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithDeadline(ctx, time.Unix(1, 0))
+			}
+			resp, err := server.Client().Get(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s, HTTP/2 %v: %s, %v; want 503, and when to come back", name, two, resp.Status, resp.Header)
+			}
+			end = func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(ctx)
+				cancel()
+				return ctx, cancel
+			}
+			if resp, err := server.Client().Get(server.URL); err == nil {
+				resp.Body.Close()
+				t.Errorf("%s, HTTP/2 %v: cancelled here: %s, want no answer", name, two, resp.Status)
+			}
+		}
 	}
 }

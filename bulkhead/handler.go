@@ -171,7 +171,7 @@ func (a *answer) verdict(ctx context.Context) (outcome, error) {
 // refuse answers a request that has no place.
 func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 	if errors.Is(err, context.Canceled) { // not ctx.Err: a request that was refused, and cancelled since, is answered as one
-		cut(w)
+		httpx.HangUp(w)
 		return
 	}
 	status, after := http.StatusServiceUnavailable, time.Duration(0)
@@ -184,15 +184,4 @@ func refuse(w http.ResponseWriter, ctx context.Context, err error) {
 	}
 	httpx.MarkRefused(w.Header())
 	httpx.Refuse(ctx, w, status, after)
-}
-
-// cut ends an exchange to which there is no answer. The client has gone; but should it have been this process that cancelled,
-// it is there, and the server would say 200 because nothing was written.
-func cut(w http.ResponseWriter) {
-	c := http.NewResponseController(w)
-	if conn, _, err := c.Hijack(); err == nil {
-		_ = conn.Close() // there is nobody to tell
-		return
-	}
-	_ = c.SetWriteDeadline(time.Unix(1, 0)) // on HTTP/2 that resets the stream
 }

@@ -28,6 +28,17 @@ func Refuse(ctx context.Context, w http.ResponseWriter, status int, after time.D
 	http.Error(w, http.StatusText(status), status) // the text of an error has names in it that are nobody's business
 }
 
+// HangUp ends an exchange to which there is no answer. The client has gone; but should it have been this process that cancelled,
+// it is there, and the server would say 200 because nothing was written.
+func HangUp(w http.ResponseWriter) {
+	c := http.NewResponseController(w)
+	if conn, _, err := c.Hijack(); err == nil {
+		_ = conn.Close() // there is nobody to tell
+		return
+	}
+	_ = c.SetWriteDeadline(time.Unix(1, 0)) // on HTTP/2 that resets the stream
+}
+
 // RefusedHeader with the value "yes" is on the answer to a request that found no place: a word about this request, and not,
 // as its status and its Retry-After alone could be read, about all others.
 const RefusedHeader = "Holdfast-Refused"
