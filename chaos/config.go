@@ -27,11 +27,13 @@ type Config struct {
 
 	// Secret, if not empty, leaves all alone but requests with the header "Holdfast-Chaos: <Secret>" ([Header]) and calls under
 	// a context that [WithSecret] made; a Handler makes one for those under it, so that a test reaches what its request
-	// leads to in this process. Connections have neither. Nothing passes the header on.
+	// leads to in this process. Connections have neither. A Handler that is on takes the header away, lest a proxy under it passes
+	// it on; a Transport lets it go to the server, where the Handler is.
 	Secret string
 
-	// RequestKey is the key of a request, for a Transport or a Handler: its id, say, for where requests come at once. Attempts
-	// under one key are told apart by holdfast's own header. Default, and where it is empty: the key of its context, [WithKey].
+	// RequestKey is the key of a request, for a Transport or a Handler: its id, say, for where requests come at once. Requests of
+	// one key have one fate, but for the attempts of a retry, which are told apart by its header (Holdfast-Attempt): those of a
+	// hedge or a failover are not, and need a [WithKey]. Default, and where it is empty: the key of the context.
 	RequestKey func(*http.Request) string
 
 	// Logger is told when it is switched on and off. nil: silent.

@@ -23,7 +23,7 @@
 // Each call has an identity, and the identity and the Seed decide which faults strike it: nothing else is left to chance. The
 // identity is the call's number, counted from 0 since Enable; or its key ([WithKey], Config.RequestKey), which is what to use
 // where calls run at once, for who comes first is not the same in each run. Of the calls under one key each has a number of its
-// own, so that a retry does not meet the same fate for ever.
+// own (requests with a RequestKey: that of the attempt), so that a retry does not meet the same fate for ever.
 //
 // Faults are gone through in the order of the Config. Those that only make a call slow or its body bad let the rest strike too;
 // the others end it. Switched off, a call costs one atomic load more, and an exchange is the same to the byte.

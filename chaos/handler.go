@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -69,6 +70,10 @@ func (c *call) serve(next http.Handler, w http.ResponseWriter, r *http.Request) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	under := r.WithContext(ctx)
+	if c.in.isSecret(r.Header.Get(Header)) {
+		under.Header = r.Header.Clone()
+		under.Header.Del(Header)
+	}
 	defer func() { // who is outside may look at the pattern, and net/http removes the files of the form
 		r.Pattern, r.MultipartForm = under.Pattern, under.MultipartForm
 	}()
@@ -121,9 +126,24 @@ func sever(c *http.ResponseController, reset bool) {
 	}
 	if reset {
 		resetConn(conn)
+	} else {
+		drain(conn)
 	}
 	_ = conn.Close() // there is nobody to tell
 }
+
+// drain reads what a client may still be sending until it has seen the end: a connection that is closed before has what was
+// written thrown away, and is reset.
+func drain(c net.Conn) {
+	half, ok := c.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Now().Add(longestDrain)) // without one there is nothing to read either
+	_, _ = io.Copy(io.Discard, c)
+}
+
+const longestDrain = 5 * time.Second // for who does not close
 
 // swallow reads the request's body until it ends, or nobody waits for it any longer; it reports whether there was one. On
 // HTTP/1 net/http looks whether the client is still there only when the body was read.

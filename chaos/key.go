@@ -69,6 +69,7 @@ func (in *Injector) meant(ctx context.Context, r *http.Request) bool {
 	return in.isSecret(given.text) || r != nil && in.isSecret(r.Header.Get(Header))
 }
 
+// isSecret takes as long for each text of the same length. No Secret is never given.
 func (in *Injector) isSecret(given string) bool {
-	return subtle.ConstantTimeCompare([]byte(given), []byte(in.cfg.Secret)) == 1
+	return in.cfg.Secret != "" && subtle.ConstantTimeCompare([]byte(given), []byte(in.cfg.Secret)) == 1
 }

@@ -2,11 +2,13 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +43,27 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	}
 }
 
+// The secret that a Handler was given goes no further than that; any other header does, and the outside sees what there was.
+func TestHandlerKeepsTheSecret(t *testing.T) {
+	for _, test := range []struct{ secret, given, want string }{{"s3cret", "s3cret", ""}, {"s3cret", "other", "other"}, {"", "s3cret", "s3cret"}} {
+		in := chaos.MustNew(chaos.Config{Secret: test.secret, Faults: []chaos.Fault{{Kind: chaos.Slow, Rate: 1, BytesPerSecond: 1 << 40}}})
+		in.Enable()
+		h := chaos.Handler(in, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get(chaos.Header); got != test.want || r.Header.Get("Accept") != "all" {
+				t.Errorf("%v: %q under the handler", test, got)
+			}
+		}))
+		r := request(t, t.Context(), http.MethodGet, "http://users/", nil)
+		r.Header.Set(chaos.Header, test.given)
+		r.Header.Set("Accept", "all")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if got := r.Header.Get(chaos.Header); got != test.given {
+			t.Errorf("%v: %q outside", test, got)
+		}
+		in.Disable()
+	}
+}
+
 // A writer that cannot flush is slow all the same.
 func TestHandlerSlowWithoutFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -55,6 +78,20 @@ func TestHandlerSlowWithoutFlush(t *testing.T) {
 		h.ServeHTTP(struct{ http.ResponseWriter }{rec}, request(t, t.Context(), http.MethodGet, "http://users/", nil))
 		if rec.Body.String() != text(1000) || time.Since(start) != 10*time.Second {
 			t.Errorf("%d bytes after %v", rec.Body.Len(), time.Since(start))
+		}
+	})
+}
+
+// A client that is still sending gets as much of the answer as one that is not, and finds it cut, not reset.
+func TestHandlerTruncatesWhileBodyIsSent(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, h2 bool) {
+		in := on(t, chaos.Fault{Kind: chaos.Truncate, Rate: 1, Bytes: 5000})
+		s := serve(t, h2, chaos.Handler(in, page(text(20_000))))
+		for range 20 {
+			status, body, err := do(s.Client(), request(t, t.Context(), http.MethodPost, s.URL, strings.NewReader(text(300_000))))
+			if status != http.StatusOK || body != text(5000) || err == nil || errors.Is(err, syscall.ECONNRESET) {
+				t.Fatalf("%d, %d bytes, %v", status, len(body), err)
+			}
 		}
 	})
 }
