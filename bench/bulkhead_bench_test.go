@@ -122,17 +122,17 @@ func benchmarkRefused(b *testing.B) {
 		}
 		return nil
 	}
-	full := failsafeSide("failsafe-go.Get", fn, theirs)
+	full := failsafeSide("failsafe-go", fn, theirs)
 	measure(b, "refused",
 		does("floor", func(context.Context) error { return no(taken.Load() == 0) }),
-		does("holdfast", func(context.Context) error { _, err := ours.TryAcquire(); return refused(err) }),
-		does("holdfast.Do", func(ctx context.Context) error { _, err := bulkhead.Do(ctx, ours, fn); return refused(err) }),
-		does("failsafe-go", func(context.Context) error { return no(theirs.TryAcquirePermit()) }),
+		does("holdfast", func(ctx context.Context) error { _, err := bulkhead.Do(ctx, ours, fn); return refused(err) }),
+		does("holdfast.TryAcquire", func(context.Context) error { _, err := ours.TryAcquire(); return refused(err) }),
+		does("failsafe-go.TryAcquirePermit", func(context.Context) error { return no(theirs.TryAcquirePermit()) }),
 		side{full.name, func(ctx context.Context) func() error {
 			call := full.bind(ctx)
 			return func() error { return refused(call()) }
 		}},
-		does("x-sync-semaphore", func(context.Context) error { return no(weighted.TryAcquire(1)) }),
+		does("x-sync-semaphore.TryAcquire", func(context.Context) error { return no(weighted.TryAcquire(1)) }),
 	)
 }
 

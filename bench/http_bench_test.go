@@ -100,12 +100,13 @@ func hedged(tb testing.TB, next http.RoundTripper) http.RoundTripper {
 	return rt
 }
 
-// httpStacks are the stacks over next: ours with a breaker for each host, as it is meant, and with one for all.
+// httpStacks are the stacks over next: with one breaker, as those of the peers, and ours with one for each host too.
 func httpStacks(l layers, next http.RoundTripper) []tripper {
 	retries, users, slots := l.make()
 	hosts := breaker.MustNewKeyed[string](breaker.KeyedConfig{Config: l.breaker})
 	return []tripper{
-		{"holdfast", retry.Transport(retries, breaker.Transport(hosts, bulkhead.Transport(slots, next)))},
+		{"holdfast", retry.Transport(retries, breaker.TransportFor(users, bulkhead.Transport(slots, next)))},
+		{"holdfast.Keyed", retry.Transport(retries, breaker.Transport(hosts, bulkhead.Transport(slots, next)))},
 		{"holdfast.Stack", holdfast.MustStack(retries, users, slots).Transport(next)},
 		{"failsafehttp", failsafeHTTP(l, next)},
 		{"hand-nested", &nested{

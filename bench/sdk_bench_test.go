@@ -74,7 +74,6 @@ func instrumented(s sdk) map[string]side {
 	hedges := hedge.MustNew(hedge.Config{Delay: time.Second, TracerProvider: s.tracer, MeterProvider: s.meter})
 	group := failover.MustNew(failover.Config[int]{Targets: targets(3), TracerProvider: s.tracer, MeterProvider: s.meter})
 	answer := func(context.Context, int) (int, error) { return 1, nil }
-	hosts := breaker.MustNewKeyed[string](breaker.KeyedConfig{Config: l.breaker})
 	return map[string]side{
 		"retry":      does("", func(ctx context.Context) error { _, err := retry.Do(ctx, retries, fn); return err }),
 		"breaker":    does("", func(ctx context.Context) error { _, err := breaker.Do(ctx, users, fn); return err }),
@@ -82,6 +81,6 @@ func instrumented(s sdk) map[string]side {
 		"hedge":      does("", func(ctx context.Context) error { _, err := hedge.Do(ctx, hedges, fn); return err }),
 		"failover":   does("", func(ctx context.Context) error { _, err := failover.Do(ctx, group, answer); return err }),
 		"stack":      ourStacks(l)[0],
-		"http-stack": gets(tripper{"", retry.Transport(retries, breaker.Transport(hosts, bulkhead.Transport(slots, stub{})))})[0],
+		"http-stack": gets(tripper{"", retry.Transport(retries, breaker.TransportFor(users, bulkhead.Transport(slots, stub{})))})[0],
 	}
 }

@@ -49,14 +49,16 @@ var jobs = []job{
 // lesser are peers that do not do the same work, and what they leave out. They are measured, and not what holdfast is held
 // against.
 var lesser = map[string]string{
-	"Retry/success/retry-go.reused":     "The retrier is made once, as its documentation advises for frequent calls, and with it its context, which is one of its options: it cannot follow the context of each call.",
-	"Retry/failures/retry-go.reused":    "As above.",
-	"Retry/success/go-resiliency":       "It returns no value, does not look at the context before the first attempt, and counts nothing.",
-	"Retry/failures/go-resiliency":      "As above.",
-	"Breaker/consecutive/go-resiliency": "It does not record a success: what opens it is not failures in a row but failures without a pause. It has no context.",
-	"Breaker/open/go-resiliency":        "It loads its state and returns a fixed error. Refusals are not counted, and nobody is told how long to wait; a goroutine that sleeps ends the cool-down.",
-	"Rate/free/x-time-rate":             "It has no limit of calls at a time.",
-	"Rate/free/failsafe-go.rate":        "It has no limit of calls at a time.",
+	"Retry/success/retry-go.reused":                 "The retrier is made once, as its documentation advises for frequent calls, and with it its context, which is one of its options: it cannot follow the context of each call.",
+	"Retry/failures/retry-go.reused":                "As above.",
+	"Retry/success/go-resiliency":                   "It returns no value, does not look at the context before the first attempt, and counts nothing.",
+	"Retry/failures/go-resiliency":                  "As above.",
+	"Breaker/consecutive/go-resiliency":             "It does not record a success: what opens it is not failures in a row but failures without a pause. It has no context.",
+	"Breaker/open/go-resiliency":                    "It loads its state and returns a fixed error. Refusals are not counted, and nobody is told how long to wait; a goroutine that sleeps ends the cool-down.",
+	"Bulkhead/refused/failsafe-go.TryAcquirePermit": "It says no and nothing else: it counts no refusals. (TryAcquire's equal here.)",
+	"Bulkhead/refused/x-sync-semaphore.TryAcquire":  "As above.",
+	"Rate/free/x-time-rate":                         "It has no limit of calls at a time.",
+	"Rate/free/failsafe-go.rate":                    "It has no limit of calls at a time.",
 }
 
 const ours = "holdfast"
