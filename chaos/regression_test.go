@@ -45,13 +45,14 @@ func TestSecretIsNotPrinted(t *testing.T) {
 
 // The secret that a Handler was given goes no further than that; any other header does, and the outside sees what there was.
 func TestHandlerKeepsTheSecret(t *testing.T) {
-	for _, test := range []struct{ secret, given, want string }{{"s3cret", "s3cret", ""}, {"s3cret", "other", "other"}, {"", "s3cret", "s3cret"}} {
+	for _, test := range []struct{ secret, given, want string }{{"s3cret", "s3cret", ""}, {"s3cret", "other", "other"}, {"", "s3cret", "s3cret"}, {"", "", ""}} {
 		in := chaos.MustNew(chaos.Config{Secret: test.secret, Faults: []chaos.Fault{{Kind: chaos.Slow, Rate: 1, BytesPerSecond: 1 << 40}}})
 		in.Enable()
 		h := chaos.Handler(in, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if got := r.Header.Get(chaos.Header); got != test.want || r.Header.Get("Accept") != "all" {
 				t.Errorf("%v: %q under the handler", test, got)
 			}
+			r.Header.Set("Seen", "yes")
 		}))
 		r := request(t, t.Context(), http.MethodGet, "http://users/", nil)
 		r.Header.Set(chaos.Header, test.given)
@@ -59,6 +60,9 @@ func TestHandlerKeepsTheSecret(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), r)
 		if got := r.Header.Get(chaos.Header); got != test.given {
 			t.Errorf("%v: %q outside", test, got)
+		}
+		if seen := r.Header.Get("Seen") != ""; seen == (test.want != test.given) {
+			t.Errorf("%v: only where something was taken away it is another header; seen: %v", test, seen)
 		}
 		in.Disable()
 	}
@@ -168,15 +172,19 @@ func TestMonkeyWindowClosesMeanwhile(t *testing.T) {
 	})
 }
 
-// The calls under a key are counted anew in each run, however many there were.
+// The calls under a key are counted anew in each run, however many there were, and whoever else counts them.
 func TestKeyInManyRuns(t *testing.T) {
 	in := chaos.MustNew(chaos.Config{Seed: 3, Faults: []chaos.Fault{{Kind: chaos.Failure, Rate: 0.5}}})
 	ctx := chaos.WithKey(context.Background(), "user 7")
 	var want string
-	for range 50 {
+	other := on(t, chaos.Fault{Kind: chaos.Failure, Rate: 1})
+	for run := range 50 {
 		in.Enable()
 		var got string
-		for range 20 {
+		for i := range 20 {
+			if run == 1 && i == 10 {
+				_, _ = chaos.Do(ctx, other, hello)
+			}
 			_, err := chaos.Do(ctx, in, hello)
 			got += fmt.Sprint(err == nil, " ")
 		}
