@@ -247,10 +247,10 @@ func bulkheadDoors(b *limited) []contract.Door {
 		acquireDoor(b.Bulkhead),
 		tryAcquireDoor(b.Bulkhead),
 		contract.TransportDoor(b.transport),
-		handlerDoor("Handler", b.Bulkhead, abort),
+		handlerDoor("Handler", bulkheadHandler(b.Bulkhead), abort),
 	}
 	if b.seesStatus {
-		doors = append(doors, handlerDoor("Handler, by status", b.Bulkhead, answer500))
+		doors = append(doors, handlerDoor("Handler, by status", bulkheadHandler(b.Bulkhead), answer500))
 	}
 	return doors
 }

@@ -19,15 +19,15 @@ import (
 // keeps of a server's is in the tests of the package, over loopback.
 //
 // fail tells of an error of fn's as handlers do.
-func handlerDoor(name string, b *bulkhead.Bulkhead, fail func(http.ResponseWriter)) contract.Door {
+func handlerDoor(name string, form handlerForm, fail func(http.ResponseWriter)) contract.Door {
 	ended := contract.Difference{Why: "a server has no error to return: it answers, if there is somebody to be answered", Instead: handlerEnds}
 	return contract.Door{
 		Name: name, Allocates: true, AtConstruction: true,
 		Call: func(ctx context.Context, fn contract.Func) (int, error) {
 			h := &handler{fn: fn, fail: fail}
-			return h.serve(ctx, b)
+			return h.serve(ctx, form)
 		},
-		NilFunc: func(context.Context) error { bulkhead.Handler(b, nil); return nil },
+		NilFunc: func(context.Context) error { form(nil); return nil },
 		Differs: map[contract.Row]contract.Difference{
 			contract.ContextDone: ended,
 			contract.EndsDuring: {
@@ -46,6 +46,14 @@ func handlerDoor(name string, b *bulkhead.Bulkhead, fail func(http.ResponseWrite
 			},
 		},
 	}
+}
+
+// handlerForm puts policies around a handler.
+type handlerForm = func(next http.Handler) http.Handler
+
+// bulkheadHandler is the form of one.
+func bulkheadHandler(b *bulkhead.Bulkhead) handlerForm {
+	return func(next http.Handler) http.Handler { return bulkhead.Handler(b, next) }
 }
 
 // abort is how a handler fails whose status has been sent.
@@ -71,13 +79,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(below.status)
 		return
 	}
-	if h.err != nil && r.Context().Err() == nil { // else there is nobody to be told
+	if h.err != nil && !errors.Is(r.Context().Err(), context.Canceled) { // else there is nobody to be told
 		h.failing = true
 		h.fail(w)
 	}
 }
 
-func (h *handler) serve(ctx context.Context, b *bulkhead.Bulkhead) (int, error) {
+func (h *handler) serve(ctx context.Context, form handlerForm) (int, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	if err != nil {
 		return 0, err
@@ -92,7 +100,7 @@ func (h *handler) serve(ctx context.Context, b *bulkhead.Bulkhead) (int, error) 
 				panic(value)
 			}
 		}()
-		bulkhead.Handler(b, h).ServeHTTP(w, r)
+		form(h).ServeHTTP(w, r)
 	}()
 	switch {
 	case h.ran:
@@ -250,7 +258,7 @@ func handlerRefusedBelow(t *testing.T, c *contract.Cell) {
 	defer fill(t, share)()
 	_, err := s.Call(t.Context(), func(ctx context.Context) (int, error) {
 		h := &handler{fn: never(t), fail: abort}
-		return h.serve(ctx, share)
+		return h.serve(ctx, bulkheadHandler(share))
 	})
 	comeBack(t, err, http.StatusServiceUnavailable)
 	if b := s.Layers[0].Books(); b.Successes+b.Ignored != 1 || b.Failures+b.Refused != 0 {

@@ -102,6 +102,36 @@ func TestStackOrdersLeaveNothing(t *testing.T) {
 	})
 }
 
+// One policy that is switched off lets calls pass to the others, wherever it is; they have them in their books.
+func TestStackOrdersOneNil(t *testing.T) {
+	inEachOrder(t, func(t *testing.T, order []string, _ int) {
+		for off, name := range order {
+			for i := range stackDoors(nil, nil) {
+				synctest.Test(t, func(t *testing.T) {
+					layers := layersOf(t, order, contract.Setup{}, false)
+					layers[off].policy, layers[off].group = nilOf[name], nil
+					in := stacked(layers)
+					in.Layers = slices.Delete(in.Layers, off, off+1)
+					door := in.Doors[i]
+					if v, err := door.Call(t.Context(), func(context.Context) (int, error) { return 7, nil }); v != 7 || err != nil {
+						t.Errorf("no %s, %s: got %d, %v, want 7, nil", name, door.Name, v, err)
+					}
+					failure := door.Failure(1)
+					if _, err := door.Call(t.Context(), func(context.Context) (int, error) { return 5, failure }); !errors.Is(err, failure) {
+						t.Errorf("no %s, %s: got %v, want %v", name, door.Name, err, failure)
+					}
+					synctest.Wait()
+					for _, l := range in.Layers {
+						if b := l.Books(); b.Successes != 1 || b.Failures == 0 || l.Places != nil && l.Places() != 0 {
+							t.Errorf("no %s, %s: %s: books are %+v, want a success, and failures", name, door.Name, l.Label, b)
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
 func inEachOrder(t *testing.T, check func(t *testing.T, order []string, number int)) {
 	t.Helper()
 	for number, order := range permutations(five) {
@@ -177,8 +207,17 @@ func watched(layers []layer) *contract.Instance {
 
 // throughStack gives an instance the doors of a holdfast.Stack. counts, if not nil, are what counts those that come to a layer.
 func throughStack(in *contract.Instance, layers []layer, counts []*atomic.Uint64) *contract.Instance {
+	s, group := stackOf(layers, counts)
+	in.Attempts = 0
+	failing(kindsOf(layers), &in.Attempts)
+	in.Doors = stackDoors(s, group)
+	in.Transport = stackTransport(s, group)
+	return in
+}
+
+// stackOf is the holdfast.Stack of layers, and the group that is one of them.
+func stackOf(layers []layer, counts []*atomic.Uint64) (s *holdfast.Stack, group *urlGroup) {
 	var policies []holdfast.Runner
-	var group *urlGroup
 	for i, l := range layers {
 		if counts != nil && i > 0 {
 			policies = append(policies, watcher{counts[i]})
@@ -192,11 +231,7 @@ func throughStack(in *contract.Instance, layers []layer, counts []*atomic.Uint64
 	if s == nil { // that a hedge comes too late is found, too: the suite's only hedge what has failed
 		panic(err)
 	}
-	in.Attempts = 0
-	failing(kindsOf(layers), &in.Attempts)
-	in.Doors = stackDoors(s, group)
-	in.Transport = stackTransport(s, group)
-	return in
+	return s, group
 }
 
 // nilInside is a stack of nil policies.
