@@ -793,3 +793,20 @@ func TestReconfigureKeyedStorm(t *testing.T) {
 		giveBack(held)
 	})
 }
+
+// A call goes by its key's settings to its end, though it has a place of the total's too.
+func TestReconfigureKeyedAdaptive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bulkhead.KeyedConfig{Total: 100, Config: bulkhead.Config{Limit: 50}}
+		k := bulkhead.MustNewKeyed[string](c)
+		a := k.Get("a")
+		c.Limit, c.Adaptive = 0, &bulkhead.Adaptive{Max: 90}
+		if err := k.Reconfigure(c); err != nil {
+			t.Fatal(err)
+		}
+		overload(t, a, 1)
+		if got := a.Snapshot().Limit; got >= 50 || got < 40 {
+			t.Errorf("after an overload the limit is %d, from 50", got)
+		}
+	})
+}
