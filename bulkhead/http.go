@@ -1,12 +1,14 @@
 package bulkhead
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
+	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
 // StatusError is an HTTP response as Adaptive.Overloaded sees it: of status 429 or 5xx, but 501 and 505.
@@ -148,7 +150,11 @@ func (c *call) abandon(req *http.Request, answered bool, resp *http.Response) {
 
 // held is a call whose response's body is still read.
 type held struct {
-	call
+	b        *Bulkhead
+	terms    *terms
+	place    place
+	ctx      context.Context
+	tel      *telemetry.Call
 	answered time.Duration
 	outcome  outcome
 	verdict  error
@@ -156,21 +162,28 @@ type held struct {
 
 // hold keeps the place until nobody reads from the response any more.
 func (c *call) hold(resp *http.Response, o outcome, verdict error) {
-	if o != failed && lasting(resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect, resp.Header) {
-		c.place.start = 0
-	}
-	h := &held{call: *c, outcome: o, verdict: verdict}
+	h := &held{b: c.b, terms: c.wait.terms, place: c.place, ctx: c.ctx, tel: c.tel, outcome: o, verdict: verdict}
 	if c.place.start != 0 {
-		h.answered = c.b.now()
+		h.time(resp)
 	}
 	c.open = false
 	httpx.OnClose(resp, h.end)
 }
 
+// time is for a call that is timed, unless it lasts.
+func (h *held) time(resp *http.Response) {
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect
+	if h.outcome != failed && lasting(upgraded, resp.Header) {
+		h.place.start = 0
+		return
+	}
+	h.answered = h.b.now()
+}
+
 func (h *held) end() {
 	defer h.tel.End(h.ctx, h.outcome.spoken(h.verdict), h.verdict, 0)
 	h.place.vacate()
-	h.b.learn(&h.place, h.wait.terms, h.answered, h.outcome, h.verdict)
+	h.b.learn(&h.place, h.terms, h.answered, h.outcome, h.verdict)
 }
 
 // overloadStatus reports whether a server says that there is too much for it, or for what is behind it.
