@@ -2,16 +2,24 @@ package main
 
 import (
 	"runtime"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
 // lag is how late a goroutine is that does nothing but sleep, on this machine, now: what comes late by itself is no fault of a
 // policy.
 type lag struct {
-	most atomic.Int64
-	stop chan struct{}
-	done chan struct{}
+	mu   sync.Mutex
+	naps []nap
+	now  time.Time // when the nap began that has not ended
+
+	stop, done chan struct{}
+}
+
+// nap is a sleep of a millisecond, and what it took longer.
+type nap struct {
+	began time.Time
+	late  time.Duration
 }
 
 func measureLag() *lag {
@@ -23,7 +31,7 @@ func measureLag() *lag {
 func (l *lag) measure() {
 	defer close(l.done)
 	for {
-		began := time.Now()
+		began := l.begin()
 		timer := time.NewTimer(ms)
 		select {
 		case <-l.stop:
@@ -32,18 +40,44 @@ func (l *lag) measure() {
 		case <-timer.C:
 		}
 		runtime.Gosched() // who is woken by a timer comes first, and what that wakes waits behind all others
-		late := int64(time.Since(began) - ms)
-		for {
-			most := l.most.Load()
-			if late <= most || l.most.CompareAndSwap(most, late) {
-				break
-			}
-		}
+		l.add(nap{began, time.Since(began) - ms})
 	}
 }
 
-// worst is the longest since it was last asked.
-func (l *lag) worst() time.Duration { return time.Duration(l.most.Swap(0)) }
+func (l *lag) begin() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = time.Now()
+	return l.now
+}
+
+func (l *lag) add(n nap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.naps = append(l.naps, n)
+}
+
+// worst is the longest of those that fell into this time, in part at least.
+func (l *lag) worst(from, to time.Time) (worst time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if late := time.Since(l.now) - ms; !l.now.IsZero() && l.now.Before(to) {
+		worst = max(late, 0)
+	}
+	for _, n := range l.naps {
+		if n.began.Before(to) && n.began.Add(ms+n.late).After(from) {
+			worst = max(worst, n.late)
+		}
+	}
+	return worst
+}
+
+// forget drops what was measured.
+func (l *lag) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.naps = nil
+}
 
 func (l *lag) close() {
 	close(l.stop)

@@ -20,7 +20,7 @@ type options struct {
 }
 
 func defaults() options {
-	return options{duration: time.Minute, seed: 1, late: 250 * time.Millisecond, atOnce: 64}
+	return options{duration: time.Minute, seed: 1, late: 250 * time.Millisecond, atOnce: 24}
 }
 
 // parse reads the flags. Every value that cannot work is in the one error.
@@ -49,7 +49,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 		})
 	define("late", "how much later than its context ended a call may return, beside ten times what a plain sleep was late at that time",
 		"a time from 1ms to 1m (default 250ms)", durationFlag(&o.late, time.Millisecond, time.Minute))
-	define("at-once", "combinations that are run at the same time", "a number from 1 to 256 (default 64)",
+	define("at-once", "combinations that are run at the same time", "a number from 1 to 256 (default 24)",
 		func(s string) bool {
 			n, err := strconv.Atoi(s)
 			o.atOnce = n

@@ -194,8 +194,11 @@ func TestPlantedLate(t *testing.T) {
 		{late: 251 * ms, lag: 5 * ms, allowed: 100 * ms, want: true},
 	} {
 		s := &soak{options: options{late: 100 * ms}, lag: &lag{}, tally: newTally()}
-		s.lag.most.Store(int64(test.lag))
-		w := &world{calls: []*call{{planned: planned{door: &doors[0]}, late: test.late, allowed: test.allowed}}}
+		now := time.Now()
+		s.lag.add(nap{now.Add(-time.Hour), 10 * time.Minute}) // before
+		s.lag.add(nap{now.Add(ms), test.lag})
+		s.lag.add(nap{now.Add(3 * time.Second), time.Minute}) // and after
+		w := &world{began: now, ended: now.Add(2 * time.Second), calls: []*call{{planned: planned{door: &doors[0]}, late: test.late, allowed: test.allowed}}}
 		s.judgeTimes([]*world{w})
 		if got := len(w.complaints.list()) > 0; got != test.want {
 			t.Errorf("%+v: complaints %q", test, w.complaints.list())

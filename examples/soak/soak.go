@@ -39,7 +39,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		len(orders), len(kinds), len(faults), len(s.plan.all), o.seed, o.duration)
 	p := progress{every: min(max(o.duration/12, time.Second), 10*time.Second), last: s.began}
 	for first := true; (first || time.Since(s.began) < o.duration) && ctx.Err() == nil && !s.over; first = false {
-		if err := s.round(); err != nil {
+		if err := s.round(ctx); err != nil {
 			return err
 		}
 		p.tell(s)
@@ -81,38 +81,75 @@ func (s *soak) close() {
 	}
 }
 
-// round runs a combination at each site, all at once, and then looks whether all is as it was before.
-func (s *soak) round() error {
-	worlds := make([]*world, len(s.sites))
-	for i, at := range s.sites {
-		var err error
-		if worlds[i], err = newWorld(s.plan.next(), s.seed, at); err != nil {
-			return err
+// turns are how many combinations are run at each site, one after the other, before it is looked whether all is as it was: if
+// all sites began each combination together, the machine would have too much to do, and then nothing.
+const turns = 4
+
+// round runs combinations at all sites, and then looks whether all is as it was before.
+func (s *soak) round(ctx context.Context) error {
+	next := make([][turns]combination, len(s.sites))
+	for turn := range turns {
+		for i := range next {
+			next[i][turn] = s.plan.next()
 		}
 	}
-	s.lag.worst()
-	unsettled := make([]bool, len(worlds))
+	runs := make([]siteRun, len(s.sites))
 	var all sync.WaitGroup
-	for i, w := range worlds {
-		all.Go(func() { unsettled[i] = !w.burst() || !w.settle() })
+	for i, at := range s.sites {
+		all.Go(func() { runs[i] = s.runAt(ctx, at, next[i]) })
 	}
 	all.Wait()
+
+	var worlds []*world
+	for _, r := range runs {
+		if r.err != nil {
+			return r.err
+		}
+		worlds = append(worlds, r.worlds...)
+		s.over = s.over || r.unsettled // what is left of it would be in the way of others
+	}
 	s.judgeTimes(worlds)
 	s.judgeGoroutines(worlds)
-	for i, w := range worlds {
+	for _, w := range worlds {
 		s.conclude(w)
-		if unsettled[i] {
-			s.over = true // what is left of it would be in the way of others
-		}
 	}
 	return nil
 }
 
+// siteRun is what was run at a site in one round.
+type siteRun struct {
+	worlds    []*world
+	unsettled bool // the last one
+	err       error
+}
+
+// runAt runs combinations at a site, one after the other.
+func (s *soak) runAt(ctx context.Context, at *site, cs [turns]combination) (r siteRun) {
+	for _, c := range cs {
+		if ctx.Err() != nil && len(r.worlds) > 0 {
+			return r
+		}
+		w, err := newWorld(c, s.seed, at)
+		if err != nil {
+			r.err = fmt.Errorf("%v: %w", c, err)
+			return r
+		}
+		r.worlds = append(r.worlds, w)
+		w.began = time.Now()
+		r.unsettled = !w.burst()
+		w.ended = time.Now()
+		if r.unsettled = r.unsettled || !w.settle(); r.unsettled {
+			return r
+		}
+	}
+	return r
+}
+
 // judgeTimes complains of calls that returned too late. How late is too late depends on how late the machine was.
 func (s *soak) judgeTimes(worlds []*world) {
-	worst := s.lag.worst()
-	s.tally.lag = max(s.tally.lag, worst)
 	for _, w := range worlds {
+		worst := s.lag.worst(w.began, w.ended)
+		s.tally.lag = max(s.tally.lag, worst)
 		for _, c := range w.calls {
 			if bound := s.late + lags*worst; c.late > bound+c.allowed {
 				w.complain("%s: it returned %v after its context had ended, and the bound is %v (a plain sleep was %v late)",
@@ -120,6 +157,7 @@ func (s *soak) judgeTimes(worlds []*world) {
 			}
 		}
 	}
+	s.lag.forget()
 }
 
 // lags is how many times as late as a plain sleep a call may be in any case: its end goes through several goroutines, and each
@@ -159,5 +197,5 @@ func (s *soak) conclude(w *world) {
 
 // again is how long a soak of one combination takes to come to the pass of the world, with some passes to spare.
 func (s *soak) again(w *world) time.Duration {
-	return max(10*time.Second, time.Duration(w.pass/s.atOnce+1)*time.Second)
+	return max(10*time.Second, time.Duration(w.pass/s.atOnce/turns+1)*2*time.Second)
 }

@@ -12,7 +12,7 @@ import (
 // short is a soak of one round.
 func short(only string) options {
 	o := defaults()
-	o.duration, o.atOnce, o.only = 0, 6, only
+	o.duration, o.atOnce, o.only = 0, 4, only
 	return o
 }
 
@@ -33,8 +33,8 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), &out, short("hedge-retry-breaker-failover-bulkhead/client")); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	missing(t, out.String(), "120 orders of 5 policies", "19 combinations. Seed 1", "violations", "6 of 19 combinations were run, 6 times in all",
-		"48 calls, 0 violations", "13 combinations were not run")
+	missing(t, out.String(), "120 orders of 5 policies", "19 combinations. Seed 1", "violations", "16 of 19 combinations were run, 16 times in all",
+		"128 calls, 0 violations", "3 combinations were not run")
 	for range 5000 { // those of closed servers notice
 		if runtime.NumGoroutine() <= before {
 			return
@@ -50,7 +50,7 @@ func TestRunAgain(t *testing.T) {
 	if err := run(t.Context(), &out, short("failover-hedge-retry-breaker-bulkhead/network-reset")); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	missing(t, out.String(), "1 of 1 combinations were run, 6 times in all", "network-reset")
+	missing(t, out.String(), "1 of 1 combinations were run, 16 times in all", "network-reset")
 }
 
 // TestInterrupted: it is no fault, and what there is by then is printed.
@@ -78,7 +78,7 @@ func TestViolation(t *testing.T) {
 	w.complain("planted %d", 2)
 	s.conclude(w)
 	missing(t, out.String(), "VIOLATION in retry-breaker-bulkhead-hedge-failover/server-slow, pass 100, seed 7: planted 1\n", "planted 2",
-		"Again: go run ./examples/soak -duration 26s -seed 7 -only retry-breaker-bulkhead-hedge-failover/server-slow\n")
+		"Again: go run ./examples/soak -duration 14s -seed 7 -only retry-breaker-bulkhead-hedge-failover/server-slow\n")
 	if s.verdict() == nil || s.over {
 		t.Errorf("%v; over: %v", s.verdict(), s.over)
 	}

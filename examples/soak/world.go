@@ -34,6 +34,8 @@ type world struct {
 	raw         ledger // the same, as net/http made them
 	connections ledger // that the client has made
 
+	began, ended time.Time // the calls
+
 	struck     uint64 // how often the fault has
 	complaints complaints
 }
