@@ -79,7 +79,8 @@ func TestExperimentE9(t *testing.T) {
 Goal: 15 s from the client side alone, and 5 s with the bulkhead in the server.
 The breakers of the clients let go of the backlog: after five attempts without an answer a client asks no more, and the server
 has done what waits when they try again. That takes as long as the last of them waits for its turn. Where the server bounds
-what it takes in, there is no backlog: what it refuses, it refuses at once, and a client's breaker does not take that for a failure.
+what it takes in, there is no backlog: what it refuses, it refuses at once, and says so (Holdfast-Refused: yes), so that a
+client's breaker does not take that for a failure.
 The bulkhead's Target is set, as the default of three calls, 10 ms, is short for a single worker at 93 % of what it can do: it
 refuses 2 to 4 % of the calls of a queue that keeps up.`)
 }

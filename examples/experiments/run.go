@@ -93,7 +93,7 @@ func (r *runner) run(ctx context.Context, t *test, of int) error {
 		return err
 	}
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, r.binary(t.pkg), "-test.run", "^"+t.name+"$", "-test.timeout", "5m")
+	cmd := exec.CommandContext(ctx, r.binary(t.pkg), "-test.run", "^"+t.name+"$", "-test.timeout", "10m")
 	cmd.Dir = filepath.Join(r.root, t.pkg)
 	cmd.Env = append(os.Environ(), record.Folder+"="+left, "GOMAXPROCS=1", "GOGC=400")
 	said, failed := cmd.CombinedOutput()

@@ -109,7 +109,7 @@ func (r *Table) Between(t *testing.T, what string, s *Span, least, most float64)
 func (r *Table) goal(what, want string, s *Span, met bool) {
 	got := "nothing"
 	if s.known {
-		got = s.In("%.6g")
+		got = s.In("%.5g")
 	}
 	r.record.Goals = append(r.record.Goals, record.Goal{What: what, Want: want, Got: got, Met: met})
 }
