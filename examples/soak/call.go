@@ -45,7 +45,7 @@ var (
 	errGone = errors.New("soak: the caller has gone")
 )
 
-const callsOfBurst = 8
+const callsOfBurst = 6
 
 // patience is the deadline of callers that go before it: so much that policies begin waits that are far longer than a call may
 // be late.
