@@ -13,7 +13,7 @@ import (
 // counts are what a policy has done. They are its own, whether or not anybody looks.
 type counts struct {
 	atOnce   stripe.Counter // first attempts that succeeded: the one count of the good path
-	attempts [2][telemetry.Lost]atomic.Uint64
+	attempts [2][telemetry.Lost]stripe.Counter
 	failed   atomic.Uint64 // calls that failed for good
 	ignored  atomic.Uint64 // calls that the caller cancelled
 	denied   [len(suppressions)]atomic.Uint64
@@ -23,7 +23,7 @@ type counts struct {
 var suppressions = [...]string{"max_attempts", "budget", "deadline", "not_retryable", "exhausted_below"}
 
 func (c *counts) attempt(k telemetry.AttemptKind, o telemetry.Outcome) {
-	c.attempts[k][o].Add(1)
+	c.attempts[k][o].Add()
 }
 
 func (c *counts) suppress(why, err error) {
