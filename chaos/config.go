@@ -70,9 +70,22 @@ func (c Config) withDefaults() Config {
 // UnmarshalJSON reads {"name": "users", "seed": 1, "faults": [{"kind": "error", "rate": 0.1}, …], "secret": "…"}. Fields that
 // are absent stay as they are; a field that nobody knows is an error.
 func (c *Config) UnmarshalJSON(data []byte) error {
-	err := append(c.fields(), conf.Field{Key: "secret", To: &c.Secret}).Unmarshal(data)
+	err := append(c.fields(), conf.Field{Key: "secret", To: (*secretText)(&c.Secret)}).Unmarshal(data)
 	if err != nil {
-		return errors.New(strings.ReplaceAll("\n"+err.Error(), "\nfaults.[", "\nfaults[")[1:])
+		return errors.New(places.Replace("\n" + err.Error())[1:])
+	}
+	return nil
+}
+
+// places makes paths of what is no field of a field.
+var places = strings.NewReplacer("\nfaults.[", "\nfaults[", "\nfaults.:", "\nfaults:", "\nsecret.:", "\nsecret:")
+
+// secretText is a text that an error about it does not show.
+type secretText string
+
+func (s *secretText) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, (*string)(s)) != nil {
+		return errors.New(": want a string")
 	}
 	return nil
 }
@@ -102,8 +115,8 @@ type faults []Fault
 
 func (fs *faults) UnmarshalJSON(data []byte) error {
 	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return err
+	if json.Unmarshal(data, &raw) != nil {
+		return errors.New(": want a list of faults")
 	}
 	read := make(faults, len(raw))
 	var errs []error

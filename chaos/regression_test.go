@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -40,6 +41,25 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	}
 	if _, err := chaos.Do(ctx, in, hello); err == nil {
 		t.Error("the secret no longer works")
+	}
+}
+
+// What is wrong with a secret is said without it; what is wrong with faults, in words of the document.
+func TestConfigJSONWords(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"secret":["s3cret"]}`:             "secret: want a string",
+		`{"secret":12345}`:                  "secret: want a string",
+		`{"faults":{}}`:                     "faults: want a list of faults",
+		`{"faults":"error","secret":false}`: "faults: want a list of faults\nsecret: want a string",
+	} {
+		c := chaos.Config{Secret: "before"}
+		if err := json.Unmarshal([]byte(doc), &c); err == nil || err.Error() != want || c.Secret != "before" {
+			t.Errorf("%s: %v, want %s", doc, err, want)
+		}
+	}
+	c := chaos.Config{Secret: "before"}
+	if err := json.Unmarshal([]byte(`{"secret":null,"faults":null}`), &c); err != nil || c.Secret != "" {
+		t.Errorf("%v, %q", err, c.Secret)
 	}
 }
 
