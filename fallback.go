@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
@@ -36,18 +37,28 @@ func (f *fallback[T]) String() string { return "fallback" }
 // Run implements Runner. It is for calls of another type, which pass.
 func (f *fallback[T]) Run(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
-// do is the fallback for a call of its type. The value of a failure goes to discard, if another takes its place; where there
-// is none, as a policy below has refused, nothing does.
+// do is the fallback for a call of its type. The value of a failure goes to discard, if another takes its place.
 func (f *fallback[T]) do(ctx context.Context, fn func(context.Context) (T, error), discard func(T)) (T, error) {
-	v, err := fn(ctx)
+	h := &hand[T]{discard: discard}
+	defer h.close()
+	err := ended(ctx)
+	if err == nil {
+		var v T
+		v, err = fn(ctx)
+		h.put(v, err)
+	}
 	if err == nil || canceled(ctx) {
-		return v, err
+		return h.take(), err
 	}
-	other, otherErr := f.instead(ctx, err)
-	if discard != nil && !isZero(v) {
-		discard(v)
+	return f.instead(ctx, err) // and what is in hand is discarded, should it panic, too
+}
+
+// ended is the error of a call whose context is done before it begins.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
 	}
-	return other, otherErr
+	return cause.Of("fallback", ctx)
 }
 
 func canceled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
@@ -66,7 +77,7 @@ type fallbackTransport struct {
 }
 
 func (t *fallbackTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := httpx.RoundTrip(t.Below, req)
+	resp, err := t.below(req)
 	if canceled(req.Context()) || err == nil && !httpx.Failure(resp.StatusCode) {
 		return resp, err
 	}
@@ -74,17 +85,33 @@ func (t *fallbackTransport) RoundTrip(req *http.Request) (*http.Response, error)
 	if why == nil {
 		why = httpx.NewStatusError(resp, time.Now())
 	}
+	keep := false
+	defer func() {
+		if !keep { // another has taken its place, or fn has panicked
+			httpx.Discard(resp)
+		}
+	}()
 	other, otherErr := t.instead(req.Context(), why)
 	switch {
 	case otherErr == nil && other != nil:
-		httpx.Discard(resp)
 		other.Request = req
 		return other, nil
 	case err == nil: // there is no other answer: the one that came is better than none
+		keep = true
+		httpx.Discard(other)
 		return resp, nil
 	case otherErr == nil:
 		return nil, err
 	default:
+		httpx.Discard(other)
 		return nil, otherErr
 	}
+}
+
+func (t *fallbackTransport) below(req *http.Request) (*http.Response, error) {
+	if err := ended(req.Context()); err != nil {
+		httpx.CloseBody(req)
+		return nil, err
+	}
+	return httpx.RoundTrip(t.Below, req)
 }

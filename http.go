@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 	"github.com/holdfast-go/holdfast/retry"
@@ -69,26 +70,40 @@ type runnerTransport struct {
 // errTwice is permanent: it speaks against nobody that a second run was for, and a third is no use.
 var errTwice = backoff.Permanent(errors.New("holdfast: the request was run a second time, by a policy of which it is not known what it may repeat"))
 
+// turn is for one of several goroutines: the request's.
+type turn chan struct{}
+
+func newTurn() turn {
+	t := make(turn, 1)
+	t <- struct{}{}
+	return t
+}
+
+// take reports whether nobody had it.
+func (t turn) take() bool {
+	select {
+	case <-t:
+		return true
+	default:
+		return false
+	}
+}
+
 func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := &hand[*http.Response]{discard: httpx.Discard}
 	defer h.close()
 	var sent atomic.Pointer[error] // what came of it, if no response
-	turn := make(chan struct{}, 1) // one for the request
-	turn <- struct{}{}
+	mine := newTurn()
 	defer func() {
-		select {
-		case <-turn: // it was not sent
+		if mine.take() { // it was not sent
 			httpx.CloseBody(req)
-		default:
 		}
 	}()
 	err := t.run.Run(req.Context(), func(ctx context.Context) error {
-		select {
-		case <-turn:
-		default:
+		if !mine.take() {
 			return errTwice
 		}
-		resp, err := httpx.RoundTrip(t.Below, req.WithContext(ctx))
+		resp, err := roundTripUnder(ctx, t.Below, req)
 		if resp != nil {
 			resp.Request = req
 			h.put(resp, nil)
@@ -110,6 +125,41 @@ func (t *runnerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return nil, err
 }
+
+// roundTripUnder sends the request under what a Runner has made of its context. Most end that when they return, and the body
+// is read after: from the response on the request is under the caller's context alone.
+func roundTripUnder(ctx context.Context, below http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if ctx == req.Context() {
+		return httpx.RoundTrip(below, req)
+	}
+	limit, _ := ctx.Deadline()
+	under := deadline.New(&ofRunner{req.Context(), ctx}, limit)
+	stop := context.AfterFunc(ctx, func() {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) { // the limit tells that by itself
+			under.Cancel()
+		}
+	})
+	answered := false
+	defer func() {
+		stop()
+		if !answered {
+			under.Cancel()
+		}
+	}()
+	resp, err := httpx.RoundTrip(below, req.WithContext(under))
+	if answered = resp != nil; answered {
+		under.Release()
+	}
+	return resp, err
+}
+
+// ofRunner ends with the caller's context, and has the values of the Runner's.
+type ofRunner struct {
+	context.Context
+	runners context.Context
+}
+
+func (c *ofRunner) Value(key any) any { return c.runners.Value(key) }
 
 // Handler returns next with its requests under the stack, on the server's side: a bulkhead in its HTTP form, a breaker, and
 // other Runners, by their Run, with a status of 5xx (but 501 and 505) as a failure. What is refused is answered with 503 and
@@ -165,19 +215,30 @@ type runnerHandler struct {
 }
 
 func (h *runnerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status, served := 0, false
+	mine, over := newTurn(), make(chan struct{})
+	status, under := 0, r
 	var below httpx.Refusal
-	under := r
-	defer func() { // what the mux has put into its copy is for who is outside
-		if under != r {
+	served := func() bool {
+		if mine.take() { // and nobody else will
+			return false
+		}
+		<-over          // w is the server's again when we return: a Runner that does not wait must not leave it with next
+		if under != r { // what the mux has put into its copy is for who is outside
 			r.Pattern, r.MultipartForm = under.Pattern, under.MultipartForm
+		}
+		return true
+	}
+	returned := false
+	defer func() {
+		if !returned { // a panic, or runtime.Goexit
+			served()
 		}
 	}()
 	err := h.run.Run(r.Context(), func(ctx context.Context) error {
-		if served {
+		if !mine.take() {
 			return errTwice
 		}
-		served = true
+		defer close(over)
 		under = r.WithContext(httpx.WatchRefusal(ctx, &below))
 		h.next.ServeHTTP(httpx.OnWriteHeader(w, func(code int, _ http.Header) { status = code }), under)
 		if err := ctx.Err(); errors.Is(err, context.Canceled) { // the client has gone
@@ -191,12 +252,18 @@ func (h *runnerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return nil
 	})
-	switch {
-	case served || err == nil:
-	case errors.Is(err, context.Canceled):
-		httpx.HangUp(w)
-	default: // it was refused, or its time was up
-		after, _ := failure.RetryAfter(err)
-		httpx.Refuse(r.Context(), w, http.StatusServiceUnavailable, after)
+	returned = true
+	if !served() {
+		refuse(w, r.Context(), err)
 	}
+}
+
+// refuse answers a request that was not served: whatever the policy says, 200 would be a lie.
+func refuse(w http.ResponseWriter, ctx context.Context, err error) {
+	if canceled(ctx) && errors.Is(err, context.Canceled) {
+		httpx.HangUp(w)
+		return
+	}
+	after, _ := failure.RetryAfter(err)
+	httpx.Refuse(ctx, w, http.StatusServiceUnavailable, after)
 }
