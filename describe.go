@@ -3,8 +3,10 @@ package holdfast
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
@@ -23,7 +25,7 @@ type Description struct {
 	// Time is how long one call through the stack may take, if fn heeds its context; 0: until the caller's own deadline.
 	Time time.Duration
 
-	// Concurrency is how many calls of fn may run at a time; 0: no bound is known.
+	// Concurrency is how many calls of fn may run at a time, if those that a hedge has lost end at once; 0: no bound is known.
 	Concurrency int
 
 	// Memory is how many bytes the policies hold at most, about, with all their queues full; the goroutines of calls, and what
@@ -64,8 +66,7 @@ type worst struct {
 	time  time.Duration // 0: no bound
 }
 
-// over is the worst case of a layer around a part. What is exhausted below is not repeated above: of two retries the outer one
-// repeats only what the inner one has tried once.
+// over is the worst case of a layer around a part.
 func (l *layer) over(w worst) worst {
 	if !l.on() {
 		return w
@@ -73,70 +74,116 @@ func (l *layer) over(w worst) worst {
 	switch l.kind {
 	case ofRetry:
 		c := l.retry.Config()
-		w.calls = plus(times(w.plain, c.MaxAttempts-1), w.calls)
-		w.time = retryTime(&c, w.time)
+		return overRetry(&c, w)
 	case ofHedge:
 		n := 1 + l.hedge.Config().MaxHedges
-		w = worst{times(w.plain, n), times(w.calls, n), w.time * time.Duration(n)}
+		return worst{times(w.plain, n), times(w.calls, n), times(w.time, n)}
 	case ofBulkhead:
-		c := l.bulkhead.Config()
-		switch {
-		case c.Queue == 0 || w.time == 0:
-		case c.MaxWait == 0:
-			w.time = 0
-		default:
-			w.time += c.MaxWait
+		if c := l.bulkhead.Config(); c.Queue > 0 {
+			w.time = plus(w.time, c.MaxWait) // 0: until the caller's deadline
 		}
+		return w
 	case ofBreaker:
-	default:
-		if _, ok := l.other.(answers); ok {
-			return w
-		}
-		group, ok := l.other.(several)
-		if !ok {
-			return worst{}
-		}
-		n, each := group.tries()
-		if each > 0 && (w.time == 0 || each < w.time) {
-			w.time = each
-		}
-		w = worst{times(w.plain, n), times(w.calls, n), w.time * time.Duration(n)}
+		return w
 	}
+	if _, ok := l.other.(answers); ok {
+		return w
+	}
+	group, ok := l.other.(several)
+	if !ok {
+		return worst{}
+	}
+	n, each := group.tries()
+	w = w.within(each)
+	return worst{times(w.plain, n), times(w.calls, n), times(w.time, n)}
+}
+
+// within is the worst case of a part that has a limit of time. What the limit has ended is not exhausted: who has set it
+// decides, and may repeat all of it.
+func (w worst) within(limit time.Duration) worst {
+	if limit <= 0 {
+		return w
+	}
+	if w.time == 0 || limit < w.time {
+		w.time = limit
+	}
+	w.plain = w.calls
+	return w
+}
+
+// overRetry is the worst case of a retry around a part. What is exhausted below it does not repeat: of two retries the outer
+// one repeats only what the inner one has tried once. But a RetryIf of one's own may say otherwise.
+func overRetry(c *retry.Config, w worst) worst {
+	w = w.within(c.AttemptTimeout)
+	if reflect.ValueOf(c.RetryIf).Pointer() != reflect.ValueOf(retry.Retryable).Pointer() {
+		w.plain = w.calls
+	}
+	if c.MaxAttempts != 1 {
+		w.calls = plus(times(w.plain, c.MaxAttempts-1), w.calls)
+	}
+	w.time = retryTime(c, w.time)
 	return w
 }
 
 // times and plus treat 0 as no bound, and so do they what is too large.
-func times(a, n int) int {
-	if a == 0 || a > math.MaxInt32/max(n, 1) {
+func times[T int | time.Duration](a T, n int) T {
+	if a <= 0 || n <= 0 || a > most[T]()/T(n) {
 		return 0
 	}
-	return a * n
+	return a * T(n)
 }
 
-func plus(a, b int) int {
-	if b == 0 {
+func plus[T int | time.Duration](a, b T) T {
+	if a <= 0 || b <= 0 || a > most[T]()-b {
 		return 0
 	}
 	return a + b
 }
 
+func most[T int | time.Duration]() T {
+	if _, ok := any(T(0)).(time.Duration); ok {
+		large := int64(math.MaxInt64)
+		return T(large)
+	}
+	return math.MaxInt32
+}
+
 // retryTime is how long a retry may take whose attempts take so long.
 func retryTime(c *retry.Config, attempt time.Duration) time.Duration {
-	if c.AttemptTimeout > 0 && (attempt == 0 || c.AttemptTimeout < attempt) {
-		attempt = c.AttemptTimeout
-	}
-	total := time.Duration(0)
-	if attempt > 0 && c.Backoff == nil {
-		total = attempt * time.Duration(c.MaxAttempts)
-		for i := range c.MaxAttempts - 1 {
-			delay := min(time.Duration(math.Min(float64(max(c.BaseDelay, 0))*math.Pow(2, float64(i)), math.MaxInt64/2)), c.MaxDelay)
-			total += max(delay, c.MaxRetryAfter)
-		}
+	total := times(attempt, c.MaxAttempts)
+	if c.MaxAttempts > 1 && total > 0 {
+		total = afterDelays(c, total)
 	}
 	if c.MaxElapsed > 0 && (total == 0 || c.MaxElapsed < total) {
 		return c.MaxElapsed
 	}
 	return total
+}
+
+// afterDelays adds the longest delays between the attempts: what the jitter adds, and what the error asks for.
+func afterDelays(c *retry.Config, total time.Duration) time.Duration {
+	if c.Backoff != nil {
+		return 0
+	}
+	delay, asked := max(c.BaseDelay, 0), max(c.MaxRetryAfter, 0)
+	for left := c.MaxAttempts - 1; left > 0; left-- {
+		if delay == 0 || delay >= c.MaxDelay { // all that are left are alike
+			if longest := min(delay, c.MaxDelay) + asked; longest != 0 { // below zero if that is too long
+				total = plus(total, times(longest, left))
+			}
+			return total
+		}
+		total = plus(total, delay+asked)
+		delay = doubled(delay)
+	}
+	return total
+}
+
+func doubled(d time.Duration) time.Duration {
+	if d > math.MaxInt64/2 {
+		return math.MaxInt64
+	}
+	return 2 * d
 }
 
 // concurrency is the bound that the bulkheads set, times the attempts that may run beside each other below them.
@@ -153,7 +200,7 @@ func (s *Stack) concurrency() int {
 				n = limit
 			}
 		case ofHedge:
-			n *= 1 + l.hedge.Config().MaxHedges
+			n = times(n, 1+l.hedge.Config().MaxHedges)
 		case ofOther:
 			_, group := l.other.(several) // makes its attempts one after the other
 			if _, answer := l.other.(answers); !group && !answer {
@@ -187,9 +234,19 @@ func (s *Stack) String() string {
 		text = "nothing"
 	}
 	if s.name != "" {
-		text = s.name + ": " + text
+		text = oneLine(s.name) + ": " + text
 	}
 	return text
+}
+
+// oneLine is text on one line: names come from documents, and may be anything.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // Mermaid is the stack as a flowchart in Mermaid's notation.
@@ -199,18 +256,19 @@ func (s *Stack) Mermaid() string {
 	if s = s.flat(); s != nil {
 		for i := range s.layers {
 			l := &s.layers[i]
-			label := l.String()
+			label := mermaidText.Replace(l.String())
 			if name := l.name(); name != "" {
-				label = name + "<br/>" + label
+				label = mermaidText.Replace(oneLine(name)) + "<br/>" + label
 			}
-			fmt.Fprintf(&b, " --> p%d[\"%s\"]", i+1, mermaidText.Replace(label))
+			fmt.Fprintf(&b, " --> p%d[\"%s\"]", i+1, label)
 		}
 	}
 	b.WriteString(" --> fn([fn])\n")
 	return b.String()
 }
 
-var mermaidText = strings.NewReplacer(`"`, "#quot;", "\n", " ", "<br/>", "<br/>", "<", "#lt;", ">", "#gt;")
+// mermaidText is what stands for the text itself: no entity, no directive, no HTML, no Markdown.
+var mermaidText = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "%%", "#37;#37;", "`", "#96;")
 
 // word is the kind of a layer.
 func (l *layer) word() string {
@@ -270,7 +328,7 @@ func (l *layer) String() string {
 		return hedgeText(&c)
 	}
 	if s, ok := l.other.(fmt.Stringer); ok {
-		return s.String()
+		return oneLine(s.String())
 	}
 	return l.word()
 }
@@ -283,7 +341,11 @@ func retryText(c *retry.Config) string {
 	case c.BaseDelay < 0:
 		delays = "no delay"
 	}
-	s := fmt.Sprintf("retry(%d, %s", c.MaxAttempts, delays)
+	attempts := fmt.Sprint(c.MaxAttempts)
+	if c.MaxAttempts < 0 {
+		attempts = "no limit"
+	}
+	s := fmt.Sprintf("retry(%s, %s", attempts, delays)
 	if c.AttemptTimeout > 0 {
 		s += fmt.Sprintf(", %v each", c.AttemptTimeout)
 	}
@@ -301,7 +363,11 @@ func breakerText(c *breaker.Config) string {
 	if c.SlowAfter > 0 {
 		rules = append(rules, fmt.Sprintf("%s above %v", percent(c.SlowRatio), c.SlowAfter))
 	}
-	if len(rules) == 0 {
+	switch {
+	case len(rules) > 0:
+	case c.ConsecutiveFailures < 0:
+		rules = append(rules, "never")
+	default:
 		rules = append(rules, fmt.Sprintf("%d in a row", c.ConsecutiveFailures))
 	}
 	return "breaker(" + strings.Join(rules, ", ") + ")"

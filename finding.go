@@ -57,7 +57,7 @@ func found(name string, ls []*layer, reason, change string) Finding {
 	for _, l := range ls {
 		text := l.String()
 		if n := l.name(); n != "" {
-			text += " " + n
+			text += " " + oneLine(n)
 		}
 		f.Policies = append(f.Policies, text)
 	}

@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -32,18 +33,51 @@ func (s *Stack) limitsAbove(i int) (all []limit) {
 	}
 	for j := range s.layers[:i] {
 		l := &s.layers[j]
+		if each := l.attemptTimeout(); each > 0 {
+			all = append(all, limit{l, each, fmt.Sprintf("the AttemptTimeout of %v above it", each)})
+		}
 		if l.kind != ofRetry || !l.on() {
 			continue
 		}
-		c := l.retry.Config()
-		if c.AttemptTimeout > 0 {
-			all = append(all, limit{l, c.AttemptTimeout, fmt.Sprintf("the AttemptTimeout of %v above it", c.AttemptTimeout)})
-		}
-		if c.MaxElapsed > 0 {
-			all = append(all, limit{l, c.MaxElapsed, fmt.Sprintf("the MaxElapsed of %v above it", c.MaxElapsed)})
+		if total := l.retry.Config().MaxElapsed; total > 0 {
+			all = append(all, limit{l, total, fmt.Sprintf("the MaxElapsed of %v above it", total)})
 		}
 	}
 	return all
+}
+
+// attemptTimeout is how long a layer gives what is below it, each time; 0: as long as it takes.
+func (l *layer) attemptTimeout() time.Duration {
+	if l.kind == ofRetry && l.on() {
+		return l.retry.Config().AttemptTimeout
+	}
+	if group, ok := l.other.(several); ok {
+		_, each := group.tries()
+		return each
+	}
+	return 0
+}
+
+// attempts is how often a layer runs what is below it, at the most, for one call; 0: no bound is known.
+func (l *layer) attempts() int {
+	switch {
+	case !l.on():
+		return 1
+	case l.kind == ofRetry:
+		return max(l.retry.Config().MaxAttempts, 0)
+	case l.kind == ofHedge:
+		return 1 + l.hedge.Config().MaxHedges
+	case l.kind != ofOther:
+		return 1
+	}
+	if group, ok := l.other.(several); ok {
+		n, _ := group.tries()
+		return n
+	}
+	if _, ok := l.other.(answers); ok {
+		return 1
+	}
+	return 0
 }
 
 // finding is one about a layer that has no time left by the limit. What the callers' deadline makes useless may be of use to
@@ -69,10 +103,14 @@ func attemptBeyondTotal(s *Stack) (all []Finding) {
 			continue
 		}
 		c := l.retry.Config()
-		if c.AttemptTimeout <= 0 || c.MaxAttempts < 2 {
+		if c.AttemptTimeout <= 0 || c.MaxAttempts == 1 {
 			continue
 		}
-		for _, b := range s.limitsAbove(i) {
+		limits := s.limitsAbove(i)
+		if c.MaxElapsed > 0 {
+			limits = append(limits, limit{nil, c.MaxElapsed, fmt.Sprintf("its MaxElapsed of %v", c.MaxElapsed)})
+		}
+		for _, b := range limits {
 			if c.AttemptTimeout >= b.after {
 				all = append(all, b.finding("attempt-beyond-total", l,
 					fmt.Sprintf("an attempt may take %v, %s is over by then, and there is no second one", c.AttemptTimeout, b.word),
@@ -94,6 +132,9 @@ func hedgeAfterDeadline(s *Stack) (all []Finding) {
 		delay, field := c.Delay, "Delay"
 		if delay == 0 {
 			delay, field = c.FirstDelay, "FirstDelay"
+			if c.MinDelay > delay {
+				delay, field = c.MinDelay, "MinDelay"
+			}
 		}
 		for _, b := range s.limitsAbove(i) {
 			if delay >= b.after {
@@ -118,14 +159,10 @@ func windowTooShort(s *Stack) (all []Finding) {
 			continue
 		}
 		for j := range s.layers {
-			r := &s.layers[j]
-			if r.kind != ofRetry || !r.on() {
-				continue
-			}
-			if a := r.retry.Config().AttemptTimeout; a > 0 && c.Window < 2*a {
+			if a := s.layers[j].attemptTimeout(); a > 0 && c.Window/2 < a {
 				all = append(all, found("window-too-short", ordered(s, i, j),
 					fmt.Sprintf("attempts may take %v, and the window of %v has forgotten the first that timed out when the next do", a, c.Window),
-					fmt.Sprintf("set Window to %v or more", 2*a)))
+					fmt.Sprintf("set Window to %v or more", doubled(a))))
 			}
 		}
 	}
@@ -140,9 +177,13 @@ func ordered(s *Stack, i, j int) []*layer {
 // breakerOutsideRetry: it sees calls, not attempts.
 func breakerOutsideRetry(s *Stack) (all []Finding) {
 	s.pairs(ofBreaker, ofRetry, func(outer, inner *layer) {
-		if n := inner.retry.Config().MaxAttempts; n > 1 {
+		if n := inner.retry.Config().MaxAttempts; n != 1 {
+			many := fmt.Sprint(n)
+			if n < 0 {
+				many = "any number of"
+			}
 			all = append(all, found("breaker-outside-retry", []*layer{outer, inner},
-				fmt.Sprintf("the breaker counts once what has failed %d times, and while it is closed each call makes %d attempts at what is down", n, n),
+				fmt.Sprintf("the breaker counts once what has failed %s times, and while it is closed each call makes %s attempts at what is down", many, many),
 				"put the breaker inside of the retry, unless it is to count calls"))
 		}
 	})
@@ -152,7 +193,7 @@ func breakerOutsideRetry(s *Stack) (all []Finding) {
 // bulkheadOutsideRetry: places are taken by calls that wait.
 func bulkheadOutsideRetry(s *Stack) (all []Finding) {
 	s.pairs(ofBulkhead, ofRetry, func(outer, inner *layer) {
-		if c := inner.retry.Config(); c.MaxAttempts > 1 && (c.BaseDelay > 0 || c.Backoff != nil) {
+		if c := inner.retry.Config(); c.MaxAttempts != 1 && (c.BaseDelay > 0 || c.Backoff != nil) {
 			all = append(all, found("bulkhead-outside-retry", []*layer{outer, inner},
 				"a call keeps its place while it waits for its next attempt, when the dependency does nothing for it",
 				"put the bulkhead inside of the retry, unless it is to bound calls"))
@@ -164,6 +205,9 @@ func bulkheadOutsideRetry(s *Stack) (all []Finding) {
 // retriesInTwoLayers: the outer one repeats next to nothing, or too much.
 func retriesInTwoLayers(s *Stack) (all []Finding) {
 	s.pairs(ofRetry, ofRetry, func(outer, inner *layer) {
+		if outer.attempts() == 1 || inner.attempts() == 1 { // one of them is there for its limits
+			return
+		}
 		all = append(all, found("retries-in-two-layers", []*layer{outer, inner},
 			"what the inner one has given up the outer one does not repeat; what it has not repeated the outer one does, with delays of its own",
 			"retry in one layer, next to what fails"))
@@ -178,12 +222,17 @@ func twiceWhatMustNot(s *Stack) (all []Finding) {
 	}
 	for i := range s.layers {
 		l := &s.layers[i]
+		_, group := l.other.(several)
 		switch {
 		case l.kind == ofHedge && l.on():
 			all = append(all, found("twice-what-must-not", []*layer{l},
 				"a call that is slow is made again beside the first, and both may be done",
 				"leave the hedge out, or make the work idempotent"))
-		case l.kind == ofRetry && l.on() && l.retry.Config().MaxAttempts > 1:
+		case group && l.attempts() > 1:
+			all = append(all, found("twice-what-must-not", []*layer{l},
+				"a call that failed at one target is made again at another, and may have been done at both",
+				"set MaxTries to 1, let FailoverIf say yes only to what proves that nothing was done, or make the work idempotent"))
+		case l.kind == ofRetry && l.attempts() != 1:
 			all = append(all, found("twice-what-must-not", []*layer{l},
 				"a call whose answer was lost is made again, and may have been done",
 				"leave the retry out, let RetryIf say yes only to what proves that nothing was done, or make the work idempotent"))
@@ -195,7 +244,7 @@ func twiceWhatMustNot(s *Stack) (all []Finding) {
 // breakerNeverOpens: the ratio counts from MinCalls in a Window on.
 func breakerNeverOpens(s *Stack) (all []Finding) {
 	perSecond := s.traffic.PerSecond
-	if perSecond <= 0 {
+	if !(perSecond > 0) {
 		return nil
 	}
 	for i := range s.layers {
@@ -204,20 +253,54 @@ func breakerNeverOpens(s *Stack) (all []Finding) {
 			continue
 		}
 		c := l.breaker.Config()
-		if seen := perSecond * c.Window.Seconds(); c.FailureRatio < 0 || seen >= float64(c.MinCalls) {
+		rate := s.arrivals(i)
+		seen := rate * c.Window.Seconds()
+		if c.FailureRatio < 0 || seen >= float64(c.MinCalls) {
 			continue
+		}
+		at := fmt.Sprintf("%g calls/s", perSecond)
+		if rate != perSecond {
+			at += fmt.Sprintf(", %g attempts/s,", rate)
 		}
 		instead := "it never opens"
 		if c.ConsecutiveFailures > 0 {
-			after := time.Duration(float64(c.ConsecutiveFailures) / perSecond * float64(time.Second))
-			instead = fmt.Sprintf("this opens after %d failures in a row, %v", c.ConsecutiveFailures, after.Round(time.Millisecond))
+			instead = fmt.Sprintf("this opens after %d failures in a row, %v", c.ConsecutiveFailures, span(c.ConsecutiveFailures, rate).Round(time.Millisecond))
 		}
-		needed := time.Duration(float64(c.MinCalls) / perSecond * float64(time.Second))
 		all = append(all, found("breaker-never-opens", []*layer{l},
-			fmt.Sprintf("at %g calls/s there are never %d in %v, so that the ratio does not count; %s", perSecond, c.MinCalls, c.Window, instead),
-			fmt.Sprintf("set MinCalls to %d or less, or Window to %v or more", max(int(perSecond*c.Window.Seconds()), 1), needed.Round(time.Second))))
+			fmt.Sprintf("at %s there are never %d in %v, so that the ratio does not count; %s", at, c.MinCalls, c.Window, instead),
+			fmt.Sprintf("set MinCalls to %d or less, or Window to %v or more", max(int(seen), 1), wholeSeconds(span(c.MinCalls, rate)))))
 	}
 	return all
+}
+
+// arrivals is how many attempts a second come to the layer at index i, at the most, when all fail.
+func (s *Stack) arrivals(i int) float64 {
+	rate := s.traffic.PerSecond
+	for j := range s.layers[:i] {
+		l := &s.layers[j]
+		n := l.attempts()
+		if n == 0 {
+			return math.Inf(1)
+		}
+		rate *= float64(n)
+		if l.kind == ofBulkhead && l.on() {
+			if most := float64(l.bulkhead.Config().Rate); most > 0 {
+				rate = min(rate, most)
+			}
+		}
+	}
+	return rate
+}
+
+// span is how long it takes until n have come.
+func span(n int, perSecond float64) time.Duration {
+	const longest = 1 << 62
+	return time.Duration(min(float64(n)/perSecond*float64(time.Second), longest))
+}
+
+// wholeSeconds are never less than d.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 // fallbackInside: what is around a fallback sees no failure.
@@ -232,7 +315,7 @@ func fallbackInside(s *Stack) (all []Finding) {
 			useless := ""
 			switch {
 			case !outer.on():
-			case outer.kind == ofRetry && outer.retry.Config().MaxAttempts != 1:
+			case outer.kind == ofRetry && outer.attempts() != 1:
 				useless = "it never makes a second attempt"
 			case outer.kind == ofBreaker:
 				useless = "it never opens"
