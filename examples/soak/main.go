@@ -18,8 +18,9 @@
 //	go run ./examples/soak -only retry-hedge-breaker-bulkhead-failover/client-black-hole
 //
 // The seed decides the order of the combinations, the settings of the policies, the calls with their deadlines, and which of
-// them the faults strike: the same seed, the same plan. When goroutines run is not in it, and so neither is which of two
-// attempts is first: what is found is found again in most runs, not in all. A second seed is worth more than a second run.
+// their attempts, and which connections by their number, the faults strike: the same seed, the same plan. When goroutines run
+// is not in it, and so neither is which of two attempts is first: what was found is not found again in each run. -only makes
+// many runs of it. A second seed is worth more than a second run.
 //
 // Ctrl-C ends it soon, with what it has; a second Ctrl-C at once.
 package main

@@ -214,7 +214,11 @@ func TestPlantedGoroutine(t *testing.T) {
 	s.judgeGoroutines([]*world{other, w})
 	wantNone(t, w)
 	end := make(chan struct{})
-	pprof.Do(t.Context(), pprof.Labels(label, w.String()), func(context.Context) { go forgotten(end) })
+	pprof.Do(t.Context(), pprof.Labels(label, w.String()), func(context.Context) {
+		for range 50 { // more than what may still be ending of other tests
+			go forgotten(end)
+		}
+	})
 	s.judgeGoroutines([]*world{other, w})
 	close(end)
 	wantComplaint(t, w, "forgotten")

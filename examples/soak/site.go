@@ -19,6 +19,7 @@ const backendsOfSite = 3
 type site struct {
 	urls    []*url.URL
 	servers []*http.Server
+	ports   []net.Listener
 	world   atomic.Pointer[world] // nil: none
 
 	connections ledger
@@ -36,15 +37,16 @@ func openSite() (*site, error) {
 		s.urls = append(s.urls, &url.URL{Scheme: "http", Host: listener.Addr().String()})
 		server := &http.Server{Handler: s.backend(i), ConnState: s.connection, ErrorLog: log.New(s, "", 0), Protocols: protocols(true)}
 		server.Protocols.SetHTTP1(true)
-		s.servers = append(s.servers, server)
+		s.servers, s.ports = append(s.servers, server), append(s.ports, listener)
 		go server.Serve(&faultyListener{listener, s})
 	}
 	return s, nil
 }
 
 func (s *site) close() {
-	for _, server := range s.servers {
-		_ = server.Close() // it is only in the way now
+	for i, server := range s.servers {
+		_ = s.ports[i].Close() // the server may not have it yet
+		_ = server.Close()     // it is only in the way now
 	}
 }
 

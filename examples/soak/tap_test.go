@@ -90,6 +90,7 @@ func TestDialer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer at.close()
 	host := at.urls[0].Host
 	d := &dialer{ledger: &ledger{}}
 	c, err := d.DialContext(t.Context(), "tcp", host)
@@ -97,8 +98,9 @@ func TestDialer(t *testing.T) {
 		t.Fatalf("%v, and %d are open, want 1", err, d.open())
 	}
 	c.Close()
-	at.close()
-	if _, err := d.DialContext(t.Context(), "tcp", host); err == nil || d.open() != 0 {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.DialContext(ctx, "tcp", host); err == nil || d.open() != 0 {
 		t.Errorf("%v, and %d are open, want an error and none", err, d.open())
 	}
 }
