@@ -79,8 +79,11 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		server := chaos.MustNew(chaos.Config{Name: "server", Seed: 2, Faults: everyFault(0.04)})
 		cable := chaos.MustNew(chaos.Config{Name: "cable", Seed: 3, Faults: []chaos.Fault{
 			{Kind: chaos.Latency, Rate: 0.1, Delay: chaos.Delay{Median: time.Millisecond}},
-			{Kind: chaos.BlackHole, Rate: 0.05}, {Kind: chaos.Reset, Rate: 0.05, Bytes: 3000}, {Kind: chaos.Corrupt, Rate: 0.05, Bytes: 5000},
-			{Kind: chaos.Truncate, Rate: 0.05, Bytes: 9000}, {Kind: chaos.Slow, Rate: 0.1, BytesPerSecond: 1 << 20},
+			{Kind: chaos.BlackHole, Rate: 0.05},
+			{Kind: chaos.Reset, Rate: 0.05, Bytes: 3000},
+			{Kind: chaos.Corrupt, Rate: 0.05, Bytes: 5000},
+			{Kind: chaos.Truncate, Rate: 0.05, Bytes: 9000},
+			{Kind: chaos.Slow, Rate: 0.1, BytesPerSecond: 1 << 20},
 		}})
 		s := serve(t, h2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer handlers.body(io.NopCloser(nil)).(*counted).close()
