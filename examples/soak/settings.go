@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/breaker"
@@ -37,7 +38,11 @@ func oneOf[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values
 const ms = time.Millisecond
 
 // drawSettings draws the settings of a combination.
-func drawSettings(r *rand.Rand) (*settings, error) {
+func drawSettings(r *rand.Rand, order []string) (*settings, error) {
+	group := 50 * ms // what is outside has more time, or NewStack says that it cannot work
+	if slices.Index(order, "failover") < slices.Index(order, "retry") {
+		group = 150 * ms
+	}
 	s := &settings{
 		retry: retry.Config{
 			Name: "retry", MaxAttempts: oneOf(r, 2, 3), BaseDelay: oneOf(r, -1, ms, 3*ms, patience/2), MaxDelay: patience / 2,
@@ -56,7 +61,7 @@ func drawSettings(r *rand.Rand) (*settings, error) {
 		},
 		failover: failover.Config[*url.URL]{
 			Name: "failover", Balance: oneOf(r, failover.Ordered, failover.RoundRobin, failover.LeastLoaded, failover.PeakEWMA),
-			MaxTries: oneOf(r, 2, 3), AttemptTimeout: oneOf(r, 0, 50*ms), ConsecutiveFailures: oneOf(r, 2, 5),
+			MaxTries: oneOf(r, 2, 3), AttemptTimeout: oneOf(r, 0, group), ConsecutiveFailures: oneOf(r, 2, 5),
 			EjectFor: 4 * ms, MaxEjectFor: 16 * ms, GoodProbes: oneOf(r, 1, 2), SlowStart: oneOf(r, -1, 5*ms),
 			MaxEjected: oneOf(r, 0, 1.0), PanicBelow: oneOf(r, -1, 0, 0.3), Suspicion: oneOf(r, 0, 3.0),
 		},

@@ -45,7 +45,7 @@ func newWorld(c combination, seed uint64, at *site) (*world, error) {
 	w := &world{combination: c, site: at}
 	r := c.random(seed)
 	var err error
-	if w.settings, err = drawSettings(r); err != nil {
+	if w.settings, err = drawSettings(r, c.order); err != nil {
 		return nil, err
 	}
 	if err = w.makeChaos(r.Uint64()); err != nil {
