@@ -259,3 +259,36 @@ func TestReconfigureKeyed(t *testing.T) {
 		}
 	})
 }
+
+// A call that begins while SlowAfter comes and goes is never slow by a SlowAfter of zero.
+func TestReconfigureSlowAfterBesideCalls(t *testing.T) {
+	c := breaker.Config{ConsecutiveFailures: -1, FailureRatio: -1, MinCalls: 1, SlowRatio: 1e-9}
+	b := breaker.MustNew(c)
+	over := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				if err := b.Run(t.Context(), func(context.Context) error { return nil }); err != nil {
+					t.Errorf("%v, and all calls are quick", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 10_000 {
+		if c.SlowAfter = 0; i%2 == 0 {
+			c.SlowAfter = time.Hour
+		}
+		if err := b.Reconfigure(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(over)
+	callers.Wait()
+}

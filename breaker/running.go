@@ -12,6 +12,7 @@ import (
 // SlowAfter; what it still holds then is long overdue, and moves to a count of its own. A slot is one word, its
 // number beside its count, so that both change at once.
 type running struct {
+	after   time.Duration // which is slow
 	width   time.Duration
 	start   time.Duration    // what slots are numbered from
 	slots   [8]atomic.Uint64 // number of the slot << 32 | calls that started in it and are still running
@@ -22,7 +23,7 @@ type running struct {
 const slowSlots = 4 // slots in SlowAfter
 
 func newRunning(slowAfter, now time.Duration) *running {
-	return &running{width: max(slowAfter/slowSlots, 1), start: now}
+	return &running{after: slowAfter, width: max(slowAfter/slowSlots, 1), start: now}
 }
 
 // number is that of the slot for time now. It wraps around; only differences count.

@@ -96,7 +96,7 @@ func (b *Breaker) mend(g *generation) {
 func (b *Breaker) judge(t *ticket, o Outcome, err error, by trace.SpanContext) (tripped bool) {
 	g, now := t.gen, b.now()
 	set := b.set.Load() // when to open is for the settings of now, what was slow for those of then
-	slow := t.running != nil && now-t.start >= t.set.slowAfter
+	slow := t.running != nil && now-t.start >= t.running.after
 	if o == Success {
 		g.window.success(now, slow)
 		if !slow || !set.slow(g.window.counts(now), t.running.late(now)) {
