@@ -1,12 +1,14 @@
 package holdfast
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/retry"
 )
 
@@ -133,11 +135,12 @@ func Database(name string) Plan {
 	}
 }
 
-// Queue is a plan for messages that are published or worked on, where nobody waits and none is to be lost: it is patient.
+// Queue is a plan for messages that are published or worked on, where nobody waits and none is to be lost: it is patient. An
+// open breaker or a full bulkhead it asks again too, when they say, which costs no token of the budget.
 func Queue(name string) Plan {
 	return Plan{
 		Name:     name,
-		Retry:    &retry.Config{Name: name, MaxAttempts: 8, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second, AttemptTimeout: 10 * time.Second, Budget: budget()},
+		Retry:    &retry.Config{Name: name, MaxAttempts: 8, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second, AttemptTimeout: 10 * time.Second, RetryIf: patient, Budget: budget()},
 		Breaker:  &breaker.Config{Name: name, FailureRatio: 0.5, Window: 30 * time.Second, OpenFor: 10 * time.Second},
 		Bulkhead: &bulkhead.Config{Name: name, Limit: 32},
 		Reasons: []Reason{
@@ -151,6 +154,11 @@ func Queue(name string) Plan {
 			{"Bulkhead.Limit", "32", "workers at a time; no queue, as the broker is one", ""},
 		},
 	}
+}
+
+// patient is a RetryIf that waits for what a policy below has refused, until that lets it pass.
+func patient(err error) bool {
+	return retry.Retryable(err) || failure.Refused(err) && !failure.Exhausted(err) && !errors.Is(err, context.Canceled)
 }
 
 // budget is the default one: retries are an eighth of the successes in the long run.

@@ -1,10 +1,14 @@
 package holdfast_test
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast"
@@ -43,6 +47,37 @@ func TestPresets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a broker that restarts is sent meanwhile, and after: all of it arrives, though the breaker opens, and it is not asked much.
+func TestQueueIsPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := holdfast.Queue("orders").Stack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const messages, down = 40, 15 * time.Second
+		began := time.Now()
+		var attempts atomic.Int32
+		var all sync.WaitGroup
+		for i := range messages {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * time.Second / 2)
+				if err := s.Run(t.Context(), func(context.Context) error {
+					if attempts.Add(1); time.Since(began) < down {
+						return errDown
+					}
+					return nil
+				}); err != nil {
+					t.Errorf("message %d is lost: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+		if n := attempts.Load(); n > messages+10 {
+			t.Errorf("%d attempts for %d messages", n, messages)
+		}
+	})
 }
 
 // numbersOf are the fields of a plan that are numbers and set.
