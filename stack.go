@@ -116,7 +116,7 @@ func newLayer(p Runner) (layer, error) {
 	case *hedge.Policy:
 		return layer{kind: ofHedge, hedge: p}, nil
 	default:
-		if v := reflect.ValueOf(p); v.Kind() == reflect.Pointer && v.IsNil() {
+		if v := reflect.ValueOf(p); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 			return layer{}, fmt.Errorf("a nil %T: want a policy", p)
 		}
 		return layer{other: p}, nil
@@ -133,6 +133,18 @@ func (s *Stack) Named(name string) *Stack {
 	return &named
 }
 
+// Close ends what the policies of the stack do in the background: the probes and lookups of a group of targets, say. Calls go
+// on as before. It leaves the policies of a [Registry] alone, which ends theirs.
+func (s *Stack) Close() error {
+	if s == nil {
+		return nil
+	}
+	for i := range s.layers {
+		closeAll(s.layers[i].other)
+	}
+	return nil
+}
+
 // Do calls fn under the stack. Where fn is run several times, each attempt's value is its own: the one returned is that of
 // the attempt that counted, also where attempts run beside each other.
 func Do[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error)) (T, error) {
@@ -140,8 +152,8 @@ func Do[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error
 }
 
 // DoDiscard is Do for values that have to be closed: discard gets the values of attempts that ran beside another and were not
-// returned, each once; and of those that a group of targets ([OneOf]) or a Runner that is not of holdfast has followed by
-// another. A value that came with an error is one of them unless it is the zero value.
+// returned, each once; and of those that a retry, a group of targets ([OneOf]) or a Runner that is not of holdfast has followed
+// by another. A value that came with an error is one of them unless it is the zero value.
 func DoDiscard[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error), discard func(T)) (T, error) {
 	if fn == nil {
 		var none T
@@ -189,6 +201,9 @@ func through[T any](ctx context.Context, ls []layer, fn func(context.Context) (T
 	l, below := &ls[0], ls[1:]
 	switch l.kind {
 	case ofRetry:
+		if discard != nil {
+			return throughOther(ctx, l.retry, below, fn, discard) // it drops what failed
+		}
 		return retry.Do(ctx, l.retry, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
 	case ofBreaker:
 		return breaker.Do(ctx, l.breaker, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })

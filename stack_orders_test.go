@@ -157,3 +157,37 @@ func TestHandlerNotServed(t *testing.T) {
 		}
 	}
 }
+
+// What a retry has followed by another attempt is discarded too, in each order: no value is lost.
+func TestRetryDiscards(t *testing.T) {
+	three := func() holdfast.Runner {
+		return retries(retry.Config{MaxAttempts: 3, RetryIf: func(error) bool { return true }})
+	}
+	hedges := func() holdfast.Runner { return hedge.MustNew(hedge.Config{Delay: -1, MaxExtraLoad: -1}) }
+	for name, policies := range map[string][]holdfast.Runner{
+		"alone":                {three()},
+		"around a hedge":       {three(), hedges()},
+		"in a hedge":           {hedges(), three()},
+		"around another":       {three(), three()},
+		"around a policy off":  {three(), (*retry.Policy)(nil)},
+		"off":                  {(*retry.Policy)(nil), three()},
+		"around somebody's":    {three(), twice{}},
+		"in one of a registry": {holdfast.MustStack(stackIn(t, registryOf(t, `{"stacks": {"a": [{"retry": {"max_attempts": 3, "base_delay": "-1s"}}]}}`), "a"))},
+	} {
+		for _, succeeds := range []int32{0, 1, 2, 3} {
+			synctest.Test(t, func(t *testing.T) {
+				var made, dropped atomic.Int32
+				v, _ := holdfast.DoDiscard(t.Context(), holdfast.MustStack(policies...), func(context.Context) (*int, error) {
+					if n := made.Add(1); n == succeeds {
+						return new(int), nil
+					}
+					return new(int), errDown
+				}, func(*int) { dropped.Add(1) })
+				synctest.Wait()
+				if v == nil || dropped.Load() != made.Load()-1 {
+					t.Errorf("%s: %v, %d discarded of %d", name, v, dropped.Load(), made.Load())
+				}
+			})
+		}
+	}
+}

@@ -231,6 +231,9 @@ func TestStackDoorsAndFaults(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "policy 1: nil") || !strings.Contains(err.Error(), "policy 2: a nil *holdfast_test.pointed") {
 		t.Error(err)
 	}
+	if _, err := holdfast.NewStack(called(nil)); err == nil || !strings.Contains(err.Error(), "policy 1: a nil holdfast_test.called") {
+		t.Error(err)
+	}
 	defer func() {
 		if recover() == nil {
 			t.Error("Wrap of a nil fn, and no panic")
@@ -252,6 +255,11 @@ func TestStackPanics(t *testing.T) {
 
 // pointed is one whose nil pointer is no policy.
 type pointed struct{ once }
+
+// called is a policy that is a function.
+type called func(context.Context, func(context.Context) error) error
+
+func (c called) Run(ctx context.Context, fn func(context.Context) error) error { return c(ctx, fn) }
 
 // once is a policy of somebody else's that does nothing.
 type once struct{}
