@@ -35,15 +35,19 @@ func parse(data []byte, setup Setup, there map[string]*retry.Budget) (*document,
 	if err := decode(data, &top); err != nil {
 		return nil, fmt.Errorf("the document: %w", err)
 	}
-	var errs []error
+	var all faults
 	for _, key := range slices.Sorted(maps.Keys(top)) {
-		if key != "stacks" && key != "budgets" {
-			errs = append(errs, fmt.Errorf("%s: no such field: want stacks, budgets", place(key)))
+		if key != "stacks" && key != "budgets" && !all.full() {
+			all.add(fmt.Errorf("%s: no such field: want stacks, budgets", place(key)))
 		}
 	}
 	d := &document{setup: setup, shared: map[string]*retry.Budget{}, stacks: map[string]*draft{}}
-	errs = append(errs, d.readBudgets(top["budgets"], there), d.readStacks(top["stacks"]))
-	if err := errors.Join(errs...); err != nil {
+	all.add(d.readBudgets(top["budgets"], there))
+	all.add(d.readStacks(top["stacks"]))
+	if err := all.err(); err != nil {
+		if all.full() {
+			err = fmt.Errorf("%w\nthe document: there may be more faults than these", err)
+		}
 		return nil, err
 	}
 	return d, nil
@@ -58,8 +62,11 @@ func (d *document) readBudgets(data json.RawMessage, there map[string]*retry.Bud
 	if err := decode(data, &budgets); err != nil || budgets == nil {
 		return fmt.Errorf("budgets: %w", wanted(err, "want an object of budgets by their names"))
 	}
-	var errs []error
+	var all faults
 	for _, name := range slices.Sorted(maps.Keys(budgets)) {
+		if all.full() {
+			break
+		}
 		var c retry.BudgetConfig
 		b, err := there[name], read(budgets[name], &c)
 		if err == nil {
@@ -69,11 +76,11 @@ func (d *document) readBudgets(data json.RawMessage, there map[string]*retry.Bud
 			}
 		}
 		if err != nil {
-			errs = append(errs, under("budgets."+place(name), err))
+			all.add(under("budgets."+place(name), err))
 		}
 		d.budgets[name], d.shared[name] = c, b
 	}
-	return errors.Join(errs...)
+	return all.err()
 }
 
 func (d *document) readStacks(data json.RawMessage) error {
@@ -84,13 +91,16 @@ func (d *document) readStacks(data json.RawMessage) error {
 	if err := decode(data, &stacks); err != nil || stacks == nil {
 		return fmt.Errorf("stacks: %w", wanted(err, "want an object of stacks by their names"))
 	}
-	var errs []error
+	var all faults
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
+		if all.full() {
+			break
+		}
 		x := &draft{at: "stacks." + place(name), name: name, text: compact(stacks[name])}
-		errs = append(errs, x.read(d, stacks[name]))
+		all.add(x.read(d, stacks[name]))
 		d.stacks[name] = x
 	}
-	return errors.Join(errs...)
+	return all.err()
 }
 
 func (x *draft) read(d *document, data json.RawMessage) error {
@@ -98,16 +108,20 @@ func (x *draft) read(d *document, data json.RawMessage) error {
 	if err := decode(data, &entries); err != nil || entries == nil {
 		return fmt.Errorf("%s: want a list of policies, the outermost first", x.at)
 	}
-	var errs []error
+	if len(entries) > mostEntries {
+		return fmt.Errorf("%s: %d policies: want %d at the most", x.at, len(entries), mostEntries)
+	}
+	var all faults
 	for i, entry := range entries {
 		p, err := d.part(fmt.Sprintf("%s[%d]", x.at, i), x.name, entry)
 		if err != nil {
-			errs = append(errs, err)
+			all.add(err)
 			continue
 		}
 		x.parts = append(x.parts, p)
 	}
-	return errors.Join(append(errs, x.try())...)
+	all.add(x.try())
+	return all.err()
 }
 
 // try returns every fault that would come up when the stack is made, and makes nothing that stays.
@@ -142,11 +156,32 @@ func (x *draft) build(make func(part) (Runner, error)) (*Stack, error) {
 
 // read reads an object; null is none.
 func read(data json.RawMessage, into json.Unmarshaler) error {
-	var fields map[string]json.RawMessage
-	if err := decode(data, &fields); err != nil || fields == nil {
-		return wanted(err, "want an object")
+	if _, err := readFields(data); err != nil {
+		return err
 	}
 	return into.UnmarshalJSON(data)
+}
+
+// readFields reads the fields of a policy, and looks into the objects among them: those have no objects in them.
+func readFields(data json.RawMessage) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := decode(data, &fields); err != nil || fields == nil {
+		return nil, wanted(err, "want an object")
+	}
+	if len(fields) > mostEntries {
+		return nil, fmt.Errorf("want %d fields at the most, not %d", mostEntries, len(fields))
+	}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		var within map[string]json.RawMessage
+		switch err := decode(fields[key], &within); {
+		case within == nil: // something else
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", place(key), err)
+		case len(within) > mostEntries:
+			return nil, fmt.Errorf("%s: want %d fields at the most, not %d", place(key), mostEntries, len(within))
+		}
+	}
+	return fields, nil
 }
 
 // compact is JSON without spaces.
@@ -230,7 +265,7 @@ func under(at string, err error) error {
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
 		sep := "."
-		if strings.HasPrefix(line, "want ") || strings.HasSuffix(line, " is there twice") || strings.Contains(line, "Config.") {
+		if strings.HasPrefix(line, "want ") || strings.HasSuffix(line, " is there twice") && !strings.Contains(line, ": ") || strings.Contains(line, "Config.") {
 			sep = ": "
 		}
 		lines[i] = at + sep + line

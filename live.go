@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/internal/httpx"
@@ -11,7 +12,8 @@ import (
 // time of each call.
 type cell struct {
 	now     atomic.Pointer[Stack]
-	handles atomic.Bool // it is around a handler, so that it must never repeat anything
+	reload  *sync.Mutex // held while another stack is chosen and put here
+	handles bool        // it is around a handler, so that it must never repeat anything; guarded by reload
 }
 
 // current is the stack itself; that in the cell, if it is live.
@@ -84,9 +86,11 @@ type madeHandler struct {
 }
 
 func newLiveHandler(s *Stack, next http.Handler) *liveHandler {
-	s.live.handles.Store(true)
+	s.live.reload.Lock()
+	defer s.live.reload.Unlock()
 	h := &liveHandler{stack: s, next: next}
 	h.at(s.current()) // panics now, not at the first request
+	s.live.handles = true
 	return h
 }
 

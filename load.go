@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
@@ -34,7 +35,8 @@ import (
 // The error has every fault, each with its place: stacks.users[1].breaker.open_for: "5 sec": want a duration such as "5s". What
 // [Stack.Check] finds is no fault, unless it cannot work.
 //
-// See [Setup] for what has no form in a document, and [Registry] for documents that change.
+// See [Setup] for what has no form in a document, and [Registry] for documents that change. [Stack.Close] ends what a failover
+// does in the background.
 func Load(document []byte) (map[string]*Stack, error) { return Setup{}.Load(document) }
 
 // LoadValue is Load for a document that something else has decoded: YAML into map[string]any, say.
@@ -68,6 +70,9 @@ func (s Setup) Load(data []byte) (map[string]*Stack, error) {
 		all[name] = stack
 	}
 	if err := errors.Join(errs...); err != nil {
+		for _, stack := range all {
+			stack.Close()
+		}
 		return nil, err
 	}
 	return all, nil
@@ -75,9 +80,49 @@ func (s Setup) Load(data []byte) (map[string]*Stack, error) {
 
 // LoadValue is the function of that name, with the Setup.
 func (s Setup) LoadValue(document any) (map[string]*Stack, error) {
-	data, err := json.Marshal(document)
+	data, err := marshal(document)
 	if err != nil {
-		return nil, fmt.Errorf("the document: %w", err)
+		return nil, err
 	}
 	return s.Load(data)
+}
+
+// marshal writes a document that something else has decoded. The error says where that is which JSON has no form for.
+func marshal(document any) ([]byte, error) {
+	data, err := json.Marshal(document)
+	if err == nil {
+		return data, nil
+	}
+	at, v := "the document", document
+	for range 10 { // no document is deeper
+		name, in, innerErr := misfit(v)
+		if innerErr == nil {
+			break
+		}
+		if v, err = in, innerErr; at == "the document" {
+			at = strings.TrimPrefix(name, ".")
+		} else {
+			at += name
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", at, err)
+}
+
+// misfit returns the part of v that cannot be written, and why; no error if it is all of v.
+func misfit(v any) (name string, in any, err error) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if _, err := json.Marshal(v[key]); err != nil {
+				return "." + place(key), v[key], err
+			}
+		}
+	case []any:
+		for i := range v {
+			if _, err := json.Marshal(v[i]); err != nil {
+				return fmt.Sprintf("[%d]", i), v[i], err
+			}
+		}
+	}
+	return "", nil, nil
 }

@@ -156,9 +156,9 @@ func hedgePart(d *document, stack string, data json.RawMessage) (part, error) {
 
 func failoverPart(d *document, stack string, data json.RawMessage) (part, error) {
 	c := failover.Config[*url.URL]{Name: stack}
-	var fields map[string]json.RawMessage
-	if err := decode(data, &fields); err != nil || fields == nil {
-		return part{}, wanted(err, "want an object")
+	fields, err := readFields(data)
+	if err != nil {
+		return part{}, err
 	}
 	targets, given := fields["targets"]
 	delete(fields, "targets") // they have no JSON form of their own, as they may be anything
@@ -195,14 +195,14 @@ func newOneOf(c failover.Config[*url.URL]) (*oneOf[*url.URL], error) {
 
 // read is the function of that name for a Config that may name a budget. also are the fields that the Config does not know.
 func (d *document) read(data json.RawMessage, into json.Unmarshaler, also string) (*retry.Budget, error) {
-	var fields map[string]json.RawMessage
-	if err := decode(data, &fields); err != nil || fields == nil {
-		return nil, wanted(err, "want an object")
+	fields, err := readFields(data)
+	if err != nil {
+		return nil, err
 	}
 	named, given := fields["budget"]
 	delete(fields, "budget")
 	rest, _ := json.Marshal(fields) // of what was JSON
-	err := into.UnmarshalJSON(rest)
+	err = into.UnmarshalJSON(rest)
 	if err != nil { // of the fields that there are, it knows only its own
 		err = errors.New(strings.ReplaceAll(err.Error(), ": want one of name, ", ": want one of name, "+also+", "))
 	}
@@ -238,19 +238,25 @@ func readTargets(data json.RawMessage) (all []failover.Target[*url.URL], err err
 	if err := decode(data, &entries); err != nil || len(entries) == 0 {
 		return nil, errors.New(`targets: want a list such as [{"name": "a", "url": "http://a:8080", "priority": 0, "weight": 1}]`)
 	}
-	var errs []error
+	var bad faults
 	for i, entry := range entries {
+		if bad.full() {
+			break
+		}
 		t, err := readTarget(fmt.Sprintf("targets[%d]", i), entry)
-		errs = append(errs, err)
+		bad.add(err)
 		all = append(all, t)
 	}
-	return all, errors.Join(errs...)
+	return all, bad.err()
 }
 
 func readTarget(at string, data json.RawMessage) (t failover.Target[*url.URL], err error) {
 	var entry map[string]json.RawMessage
 	if err := decode(data, &entry); err != nil || entry == nil {
 		return t, fmt.Errorf("%s: %w", at, wanted(err, "want an object with a name and a url"))
+	}
+	if len(entry) > mostEntries {
+		return t, fmt.Errorf("%s: want %d fields at the most, not %d", at, mostEntries, len(entry))
 	}
 	var errs []error
 	var to string

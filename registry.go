@@ -70,7 +70,7 @@ type Registry struct {
 // NewRegistry reads the file and returns a registry of its stacks, or an error that names every fault of the document with its
 // place.
 func NewRegistry(c RegistryConfig) (*Registry, error) {
-	r := &Registry{c: c, running: map[string]*running{}, done: make(chan struct{})}
+	r := &Registry{c: c, budgets: map[string]*retry.Budget{}, running: map[string]*running{}, done: make(chan struct{})}
 	r.byName.Store(&map[string]*Stack{})
 	if c.File == "" {
 		return r, nil

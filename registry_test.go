@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,7 +199,37 @@ func TestRegistryBudget(t *testing.T) {
 		if n := spend("a"); n != 1 {
 			t.Errorf("%d runs after a reload, want what is spent to stay spent", n)
 		}
+		applied(t, r, `{"stacks": {}}`)
+		applied(t, r, `{"budgets": {"db": {"capacity": 50, "floor": -1}}, "stacks": {"a": `+stack+`}}`)
+		if n := spend("a"); n != 1 {
+			t.Errorf("%d runs after the budget has come back, want it to be the same", n)
+		}
 	})
+}
+
+// A Handler that is made while a document comes either sees its policies, and panics then, or keeps them out: no request panics.
+func TestRegistryHandlerBeside(t *testing.T) {
+	for range 200 {
+		r := registryOf(t, `{"stacks": {"api": []}}`)
+		s := stackIn(t, r, "api")
+		var both sync.WaitGroup
+		var applyErr error
+		var h http.Handler
+		both.Go(func() { _, applyErr = r.Apply([]byte(`{"stacks": {"api": [{"retry": {}}]}}`)) })
+		both.Go(func() {
+			defer func() { recover() }()
+			h = s.Handler(http.NotFoundHandler())
+		})
+		both.Wait()
+		if (h != nil) == (applyErr == nil) {
+			t.Fatalf("a handler: %v; the document: %v", h != nil, applyErr)
+		}
+		if h == nil { // the one that came to nothing is in nobody's way
+			applied(t, r, `{"stacks": {"api": [{"hedge": {}}]}}`)
+			continue
+		}
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	}
 }
 
 // A stack that has left the document goes on for those who have it, and comes back as itself.
@@ -387,28 +416,6 @@ func TestRegistryBad(t *testing.T) {
 	if _, err := r.Apply([]byte(`{"stacks": {}}`)); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Error(err)
 	}
-}
-
-func TestRegistryOnSignal(t *testing.T) {
-	path, write := documentFile(t, `{"stacks": {"a": []}}`)
-	told := make(chan holdfast.Reload, 8)
-	r, err := holdfast.NewRegistry(holdfast.RegistryConfig{File: path, OnReload: func(e holdfast.Reload) { told <- e }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-told
-	r.ReloadOn(syscall.SIGUSR1)
-	r.ReloadOn(syscall.SIGUSR2) // one more
-	for i, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2} {
-		write(fmt.Sprintf(`{"stacks": {"a": [{"bulkhead": {"limit": %d}}]}}`, i+1))
-		if err := syscall.Kill(os.Getpid(), s); err != nil {
-			t.Fatal(err)
-		}
-		if e := <-told; e.Err != nil || !slices.Equal(e.Changed, []string{"a"}) {
-			t.Errorf("%+v", e)
-		}
-	}
-	r.Close()
 }
 
 // Calls, reloads and looks beside each other. Each call is whole: it meets policies of one document, whichever.

@@ -2,7 +2,6 @@ package holdfast
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -78,7 +77,7 @@ func (r *Registry) applyLocked(get func() ([]byte, error)) (e Reload, dropped []
 			e.Added = append(e.Added, name)
 		}
 		if x == nil {
-			x = &running{stack: &Stack{live: &cell{}}}
+			x = &running{stack: &Stack{live: &cell{reload: &r.mu}}}
 			r.running[name] = x
 		}
 		unused, err := x.follow(d.stacks[name])
@@ -106,11 +105,11 @@ func (r *Registry) read(get func() ([]byte, error)) (*document, error) {
 	}
 	if r.c.Decode != nil {
 		decoded, err := r.c.Decode(data)
-		if err == nil {
-			data, err = json.Marshal(decoded)
-		}
 		if err != nil {
 			return nil, fmt.Errorf("the document: %w", err)
+		}
+		if data, err = marshal(decoded); err != nil {
+			return nil, err
 		}
 	}
 	return parse(data, r.c.Setup, r.budgets)
@@ -120,7 +119,7 @@ func (r *Registry) read(get func() ([]byte, error)) (*document, error) {
 func (r *Registry) handlers(d *document) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(d.stacks)) {
-		if x := r.running[name]; x != nil && x.stack.live.handles.Load() {
+		if x := r.running[name]; x != nil && x.stack.live.handles {
 			errs = append(errs, d.stacks[name].repeats())
 		}
 	}
@@ -138,15 +137,16 @@ func (x *draft) repeats() error {
 	return errors.Join(errs...)
 }
 
-// changeBudgets gives those that are there their settings, and lets go of those that are not in the document any more.
+// changeBudgets gives those that are there their settings. Those that are not in the document any more are kept, as stacks are,
+// should they come back.
 func (r *Registry) changeBudgets(d *document) error {
 	var errs []error
 	for name, b := range d.shared {
 		if err := b.Reconfigure(d.budgets[name]); err != nil {
 			errs = append(errs, under("budgets."+place(name), err))
 		}
+		r.budgets[name] = b
 	}
-	r.budgets = d.shared
 	return errors.Join(errs...)
 }
 
