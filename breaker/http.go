@@ -95,20 +95,8 @@ func verdict(resp *http.Response, err error) error {
 	if err != nil || !httpx.Failure(resp.StatusCode) {
 		return err
 	}
-	status := httpx.NewStatusError(resp, time.Now())
-	if httpx.Refused(resp.Header) {
-		return &refusedThere{status}
-	}
-	return status
+	return httpx.Verdict(resp, time.Now())
 }
-
-// refusedThere is one request's refusal by a server that works on others. A server that refuses a few in a burst is not down:
-// were they failures, or their Retry-After heard, it would lose all calls of this client for the sake of those few.
-type refusedThere struct{ status *StatusError }
-
-func (e *refusedThere) Error() string { return "refused: " + e.status.Error() }
-func (e *refusedThere) Unwrap() error { return e.status }
-func (e *refusedThere) Refused() bool { return true }
 
 // heed keeps calls away from a host that has said when it will be back.
 func (c *call) heed(resp *http.Response) {

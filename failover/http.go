@@ -20,7 +20,8 @@ import (
 //
 // What goes to another target: a request that may be repeated (Config.RepeatRequest) and whose body can be made anew, after
 // an error or a status that is retryable (408, 425, 429, 500, 502, 503, 504); any request whose body can be made anew when
-// the target refused it, or the connection was never made. Upgrades and CONNECT are sent once.
+// the target refused it (a bulkhead.Handler says so, with Holdfast-Refused: yes, which is no failure of the target), or the
+// connection was never made. Upgrades and CONNECT are sent once.
 //
 // What comes back: the first good response; else the last response, with a nil error and its body unread; an error only if
 // the last attempt had no response: an [*Error], or that attempt's own where another target would not have mended it (the
@@ -170,7 +171,7 @@ func (x *exchange) send(ctx context.Context, to *url.URL) (*http.Response, error
 	if err != nil || resp.StatusCode < 400 || !httpx.Retryable(resp.StatusCode) && !httpx.Failure(resp.StatusCode) {
 		return resp, err
 	}
-	return resp, httpx.NewStatusError(resp, time.Now())
+	return resp, httpx.Verdict(resp, time.Now())
 }
 
 // request is that of an attempt. The first has the caller's body.

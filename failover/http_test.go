@@ -161,6 +161,10 @@ func TestRepeats(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}
 	key := []string{"Idempotency-Key", "k"}
+	shed := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Holdfast-Refused", "yes")
+		w.WriteHeader(503)
+	}
 	for _, row := range []struct {
 		method  string
 		again   bool // it has a GetBody
@@ -187,6 +191,8 @@ func TestRepeats(t *testing.T) {
 		{"POST", true, key, cut, true},
 		{"POST", false, key, cut, false},
 		{"PATCH", true, nil, says(503, "no"), false},
+		{"POST", true, nil, shed, true}, // no work was done
+		{"POST", false, nil, shed, false},
 	} {
 		t.Run(fmt.Sprint(row.method, row.again, row.header), func(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *backend) {
@@ -214,6 +220,30 @@ func TestRepeats(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a target refuses because it has no place goes to another one, and is no failure of the target.
+func TestTargetsRefusals(t *testing.T) {
+	full := newBackend(t, false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Holdfast-Refused", "yes")
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(503)
+	})
+	good := newBackend(t, false, echoes)
+	g := group(t, failover.Config[*url.URL]{ConsecutiveFailures: 2}, full.URL, good.URL)
+	client := &http.Client{Transport: failover.Transport(g, full.Client().Transport)}
+	const calls = 10
+	for range calls {
+		resp, err := client.Get("http://users/")
+		if got := text(t, resp, err); got != "200 " {
+			t.Fatal(got)
+		}
+	}
+	s := g.Snapshot()
+	if n := full.requests.Load(); n != calls || s.Targets[0].State != failover.Healthy {
+		t.Errorf("%d requests at a target that is %v, want all %d", n, s.Targets[0].State, calls)
+	}
+	settled(t, s)
 }
 
 // RepeatRequest decides what may be sent again after it may have arrived; but not what cannot.

@@ -58,6 +58,23 @@ func Refused(h http.Header) bool {
 	return false
 }
 
+// Verdict is a response as an error: a [StatusError], and a refusal if it is marked as one.
+func Verdict(resp *http.Response, now time.Time) error {
+	status := NewStatusError(resp, now)
+	if Refused(resp.Header) {
+		return &refusedThere{status}
+	}
+	return status
+}
+
+// refusedThere is one request's refusal by a server that works on others. A server that refuses a few in a burst is not down:
+// were they failures, or their Retry-After heard, it would lose all calls of this client for the sake of those few.
+type refusedThere struct{ status *StatusError }
+
+func (e *refusedThere) Error() string { return "refused: " + e.status.Error() }
+func (e *refusedThere) Unwrap() error { return e.status }
+func (e *refusedThere) Refused() bool { return true }
+
 // Refusal is whether a handler below has refused a request, which says nothing of the server to who judges it by its status.
 type Refusal struct {
 	seen  atomic.Bool
