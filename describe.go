@@ -114,7 +114,7 @@ func (w worst) within(limit time.Duration) worst {
 // overRetry is the worst case of a retry around a part. What is exhausted below it does not repeat: of two retries the outer
 // one repeats only what the inner one has tried once. But a RetryIf of one's own may say otherwise.
 func overRetry(c *retry.Config, w worst) worst {
-	w = w.within(c.AttemptTimeout)
+	w = w.within(c.AttemptTimeout).within(c.MaxElapsed)
 	if reflect.ValueOf(c.RetryIf).Pointer() != reflect.ValueOf(retry.Retryable).Pointer() {
 		w.plain = w.calls
 	}

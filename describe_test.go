@@ -33,6 +33,7 @@ func TestDescribeRepeatsWhatIsExhausted(t *testing.T) {
 		{[]holdfast.Runner{retries(retry.Config{RetryIf: always}), retries(five)}, 15, 15},
 		{[]holdfast.Runner{retries(retry.Config{}), group(time.Second), retries(five)}, 24, 45}, // it may have a third target by then
 		{[]holdfast.Runner{retries(retry.Config{}), retries(retry.Config{MaxAttempts: 5, MaxElapsed: time.Second})}, 4, 7},
+		{[]holdfast.Runner{retries(retry.Config{}), retries(retry.Config{MaxAttempts: 1, MaxElapsed: time.Second}), retries(five)}, 12, 15},
 		{[]holdfast.Runner{retries(retry.Config{}), retries(retry.Config{MaxAttempts: 1, AttemptTimeout: time.Minute}), retries(five)}, 5, 15},
 	} {
 		synctest.Test(t, func(t *testing.T) {
