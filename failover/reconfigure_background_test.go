@@ -251,6 +251,65 @@ func TestReconfigureFirstLookup(t *testing.T) {
 	}
 }
 
+// Each function of a Config may change the settings that it is of: none is called under a lock.
+func TestReconfigureFromWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g *failover.Group[int]
+		did := map[string]int{}
+		var mu sync.Mutex
+		change := func(by string) {
+			mu.Lock()
+			did[by]++
+			n := did[by]
+			mu.Unlock()
+			c := g.Config()
+			c.MaxTries = 2 + n%2
+			if err := g.Reconfigure(c); err != nil && by != "probe" { // which may be under way when the group is closed
+				t.Errorf("%s: %v", by, err)
+			}
+		}
+		g = failover.MustNew(failover.Config[int]{
+			ConsecutiveFailures: 1,
+			Resolve: func(context.Context) ([]failover.Target[int], error) {
+				if len(g.Config().Targets) > 0 { // the first one would be given up
+					change("resolve")
+				}
+				return targets(3), nil
+			},
+			OnChange:   func(failover.Event) { change("change") },
+			FailoverIf: func(error) bool { change("failover"); return true },
+			CountIf:    func(error) bool { change("count"); return true },
+			Budget:     budgetFunc(func() { change("budget") }),
+			Probe:      func(context.Context, int) error { change("probe"); return nil },
+		})
+		for i := range 30 {
+			_ = g.Run(t.Context(), func(_ context.Context, target int) error {
+				time.Sleep(time.Second) // the lookup beside it is given up when the settings change
+				if change("call"); i%3 == 0 && target == 0 {
+					return errDown
+				}
+				return nil
+			})
+			time.Sleep(10 * time.Second)
+		}
+		g.Close()
+		for _, by := range []string{"resolve", "change", "failover", "count", "budget", "probe", "call"} {
+			if did[by] == 0 {
+				t.Errorf("%s: never", by)
+			}
+		}
+		if s := g.Snapshot(); s.Calls != 30 || s.Successes != 30 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// budgetFunc is a Budget without a bound.
+type budgetFunc func()
+
+func (f budgetFunc) Withdraw() bool { f(); return true }
+func (f budgetFunc) Deposit()       { f() }
+
 // call makes a call, which is good.
 func call(t *testing.T, g *failover.Group[int]) {
 	t.Helper()
