@@ -3,7 +3,6 @@ package contract
 import (
 	"context"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 )
@@ -23,9 +22,6 @@ func leavesNothing(t *testing.T, c *Cell) {
 	}
 	if c.Policy.Variant { // what it would leave is what its parts would, and they are seen by themselves
 		calls /= 10
-	}
-	if !raceEnabled && slices.Contains([]string{"DoDiscard", "Wrap", "Run"}, c.Door) { // Do below another name
-		calls /= 5
 	}
 	for name, limit := range map[string]time.Duration{"no limit": 0, "attempt timeout": time.Hour} {
 		t.Run(name, func(t *testing.T) {
