@@ -16,10 +16,11 @@ import (
 	"github.com/holdfast-go/holdfast/retry"
 )
 
-// BenchmarkLoopback is GETs of a kilobyte from a real server, by way of real connections. What the sides differ in is less
-// than what one second differs from the next; so in each round every client makes one request, in an order of its own, and
-// the results are the mean and the 99th percentile of each. With one client at a time that waits for its answer, the inverse
-// of the mean is the throughput.
+// BenchmarkLoopback is GETs of a kilobyte from a real server, by way of real connections; without a time limit, and with one
+// for each attempt, where the bare client has one for each request. What the sides differ in is less than what one second
+// differs from the next; so in each round every client makes one request, in an order of its own, and the results are the mean
+// and the 99th percentile of each. With one client at a time that waits for its answer, the inverse of the mean is the
+// throughput.
 func BenchmarkLoopback(b *testing.B) {
 	body := make([]byte, 1024)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
@@ -27,21 +28,39 @@ func BenchmarkLoopback(b *testing.B) {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.MaxIdleConnsPerHost = 16
 	defer base.CloseIdleConnections()
+	three := threeLayers()
 	b.Run("get", func(b *testing.B) {
-		four := threeLayers()
-		four.retry.AttemptTimeout = limit
-		compare(b, server.URL, append([]tripper{
+		compare(b, server.URL, clients(0, append([]tripper{
 			{"floor", base},
-			{"holdfast.retry", retry.Transport(retry.MustNew(four.retry), base)},
+			{"holdfast.retry", retry.Transport(retry.MustNew(three.retry), base)},
 			{"holdfast.hedge", hedge.Transport(hedge.MustNew(hedge.Config{}), base)},
 			{"go-retryablehttp", retryable(base)},
 			{"hedgedhttp", hedged(b, base)},
-		}, httpStacks(four, base)...))
+		}, httpStacks(three, base)...)))
+	})
+	four := three
+	four.retry.AttemptTimeout = limit
+	b.Run("get-timeout", func(b *testing.B) {
+		compare(b, server.URL, append(clients(limit, []tripper{{"floor", base}}), clients(0, httpStacks(four, base))...))
 	})
 }
 
+// client is a side that has a client of its own.
+type client struct {
+	name string
+	http http.Client
+}
+
+func clients(timeout time.Duration, trippers []tripper) []client {
+	var cs []client
+	for _, t := range trippers {
+		cs = append(cs, client{t.name, http.Client{Transport: t.rt, Timeout: timeout}})
+	}
+	return cs
+}
+
 // compare reports for each side the mean and the 99th percentile of its requests. b.N is the requests of each.
-func compare(b *testing.B, url string, sides []tripper) {
+func compare(b *testing.B, url string, sides []client) {
 	var mu sync.Mutex
 	taken := make([][]time.Duration, len(sides))
 	var all sync.WaitGroup
@@ -53,7 +72,7 @@ func compare(b *testing.B, url string, sides []tripper) {
 			own := make([][]time.Duration, len(sides))
 			for range (b.N + goroutines - 1) / goroutines {
 				for _, i := range random.Perm(len(sides)) {
-					d, err := get(sides[i].rt, url)
+					d, err := get(&sides[i].http, url)
 					if err != nil {
 						b.Error(sides[i].name, err)
 						return
@@ -91,7 +110,7 @@ func mean(ds []time.Duration) time.Duration {
 }
 
 // get is one request, with its own context, until the body is read.
-func get(rt http.RoundTripper, url string) (time.Duration, error) {
+func get(client *http.Client, url string) (time.Duration, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	start := time.Now()
@@ -99,7 +118,7 @@ func get(rt http.RoundTripper, url string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	resp, err := (&http.Client{Transport: rt}).Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return 0, err
 	}

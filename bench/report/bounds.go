@@ -10,6 +10,7 @@ import (
 type bound struct {
 	job, want string
 	judge     func(*report) verdict
+	why       map[string]string // by the job that is missed; for a bound of one job, by ""
 }
 
 // verdict is what was measured of a bound.
@@ -17,8 +18,11 @@ type verdict struct {
 	measured string
 	met      bool
 	unknown  bool // not measured
-	missed   []string
+	missed   []miss
 }
+
+// miss is a job that misses a bound that is for all.
+type miss struct{ job, by string }
 
 const (
 	stackNs, timeoutNs, dropsNs = 130, 400, 500
@@ -28,17 +32,17 @@ const (
 )
 
 var bounds = []bound{
-	{"every job", "first among the peers that do the same work, on one core", func(r *report) verdict { return r.first(1) }},
-	{"every job", "the same on two cores", func(r *report) verdict { return r.first(2) }},
-	{"every job", "0 allocations where the caller's function needs none", (*report).noAllocations},
-	{"stack of three", "≤ 130 ns, 0 allocations, nested by hand or by Wrap", func(r *report) verdict { return r.stack("three", stackNs, 0) }},
-	{"with an attempt timeout", "≤ 400 ns, ≤ 1 allocation", func(r *report) verdict { return r.stack("timeout", timeoutNs, 1) }},
-	{"with an SDK that drops (NeverSample)", "≤ 500 ns over no SDK for a stack of three", (*report).drops},
-	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.6 × hand-nested", func(r *report) verdict { return r.httpStack("hand-nested", overNested) }},
-	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.25 × failsafehttp", func(r *report) verdict { return r.httpStack("failsafehttp", overFailsafe) }},
-	{"GET over loopback", "throughput within 3 % of the bare client", func(r *report) verdict { return r.loopback("mean-ns") }},
-	{"GET over loopback", "p99 within 3 % of the bare client", func(r *report) verdict { return r.loopback("p99-ns") }},
-	{"two cores", "no job slower than 1.3 × its serial time per call", (*report).twoCores},
+	{"every job", "first among the peers that do the same work, on one core", func(r *report) verdict { return r.first(1) }, whyNotFirst},
+	{"every job", "the same on two cores", func(r *report) verdict { return r.first(2) }, whyNotFirst},
+	{"every job", "0 allocations where the caller's function needs none", (*report).noAllocations, nil},
+	{"stack of three", "≤ 130 ns, 0 allocations; nested by hand and by Wrap", func(r *report) verdict { return r.stack("three", stackNs, 0) }, nil},
+	{"with an attempt timeout", "≤ 400 ns, ≤ 1 allocation", func(r *report) verdict { return r.stack("timeout", timeoutNs, 1) }, nil},
+	{"with an SDK that drops (NeverSample)", "≤ 500 ns over no SDK for a stack of three", (*report).drops, whyDrops},
+	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.6 × hand-nested", func(r *report) verdict { return r.httpStack("hand-nested", overNested) }, nil},
+	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.25 × failsafehttp", func(r *report) verdict { return r.httpStack("failsafehttp", overFailsafe) }, nil},
+	{"GET over loopback", "throughput within 3 % of the bare client", func(r *report) verdict { return r.loopback("mean-ns") }, whyOverBare},
+	{"GET over loopback", "p99 within 3 % of the bare client", func(r *report) verdict { return r.loopback("p99-ns") }, whyOverBare},
+	{"two cores", "no job slower than 1.3 × its serial time per call", (*report).twoCores, whyNotAlone},
 }
 
 func (r *report) first(cores int) verdict {
@@ -51,7 +55,7 @@ func (r *report) first(cores int) verdict {
 		}
 		with++
 		if of := r.against(j, ours, peer, cores); of > 1 {
-			v.missed = append(v.missed, fmt.Sprintf("%s %s: %.2f × %s", j.group, j.name, of, peer))
+			v.missed = append(v.missed, miss{j.id(""), fmt.Sprintf("%.2f × %s", of, peer)})
 		}
 	}
 	v.unknown, v.met = with == 0, len(v.missed) == 0
@@ -66,7 +70,7 @@ func needsNone(j job) bool {
 	case "Timeout", "Hedge", "HTTP":
 		return false
 	}
-	return !slices.Contains([]string{"Retry/failures", "Stack/timeout", "Failover/first", "Bulkhead/contended"}, j.group+"/"+j.name)
+	return !slices.Contains([]string{"Retry/failures", "Stack/timeout", "Failover/first", "Bulkhead/contended"}, j.id(""))
 }
 
 func (r *report) noAllocations() verdict {
@@ -77,7 +81,7 @@ func (r *report) noAllocations() verdict {
 		}
 		n++
 		if a := r.median(j.key(ours, 1), allocs); a > 0 {
-			v.missed = append(v.missed, fmt.Sprintf("%s %s: %.0f", j.group, j.name, a))
+			v.missed = append(v.missed, miss{j.id(""), count(a)})
 		}
 	}
 	v.unknown, v.met = n == 0, len(v.missed) == 0
@@ -123,25 +127,26 @@ func (r *report) httpStack(peer string, most float64) verdict {
 	}
 }
 
-// loopback is judged by the stack with a time limit. The mean is the inverse of the throughput: each client waits for its
-// answer.
+// loopback is judged by the stack without a time limit beside a client without one. The mean is the inverse of the throughput:
+// each client waits for its answer.
 func (r *report) loopback(of string) verdict {
 	v := verdict{met: true}
-	var said []string
+	var said, limited []string
 	for _, cores := range []int{1, 2} {
-		q := r.overBare(ours, of, cores)
+		q := r.overBare("get", ours, of, cores)
 		if q == 0 {
 			return verdict{unknown: true}
 		}
 		v.met = v.met && q <= overBare
-		said = append(said, fmt.Sprintf("%+.1f %% on %d", 100*(q-1), cores))
+		said = append(said, percent(q))
+		limited = append(limited, percent(r.overBare("get-timeout", ours, of, cores)))
 	}
-	v.measured = "time " + strings.Join(said, ", ")
+	v.measured = fmt.Sprintf("%s with one client, %s with two (with a timeout on both sides %s)", said[0], said[1], strings.Join(limited, ", "))
 	return v
 }
 
-func (r *report) overBare(side, of string, cores int) float64 {
-	k := key{"Loopback", "get", "", cores}
+func (r *report) overBare(job, side, of string, cores int) float64 {
+	k := key{"Loopback", job, "", cores}
 	return ratio(r.values(k, side+":"+of), r.values(k, "floor:"+of))
 }
 
@@ -154,7 +159,7 @@ func (r *report) twoCores() verdict {
 		}
 		n++
 		if q > overSerial {
-			v.missed = append(v.missed, fmt.Sprintf("%s %s: %.2f × (floor %.2f ×)", j.group, j.name, q, r.spread(j, "floor")))
+			v.missed = append(v.missed, miss{j.id(""), fmt.Sprintf("%.2f × (the floor %.2f ×)", q, r.spread(j, "floor"))})
 		}
 	}
 	v.unknown, v.met = n == 0, len(v.missed) == 0

@@ -98,7 +98,13 @@ func sign(f float64) int {
 
 func (j job) key(side string, cores int) key { return key{j.group, j.name, side, cores} }
 
-func (j job) id(side string) string { return j.group + "/" + j.name + "/" + side }
+// id names a side; or the job, if side is empty.
+func (j job) id(side string) string {
+	if side == "" {
+		return j.group + "/" + j.name
+	}
+	return j.group + "/" + j.name + "/" + side
+}
 
 // fastest is the peer with the least median, of those that do the same work; "" if there is none.
 func (r *report) fastest(j job, cores int) string {

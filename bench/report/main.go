@@ -2,7 +2,7 @@
 // and its charts: medians of several rounds, in each of which every side of a job is measured, so that the ratios are of
 // what was measured next to each other.
 //
-//	go run ./bench/report                  # about eight minutes
+//	go run ./bench/report                  # about ten minutes
 //	go run ./bench/report -short           # under a minute: prints the ratios, writes nothing
 //	go run ./bench/report -only 'Stack|HTTP' -count 3
 package main
@@ -30,7 +30,7 @@ func main() {
 	only := flag.String("only", "", "measure only groups whose `name` matches (Retry, Breaker, Stack, HTTP, Keys, …); prints, and writes nothing")
 	flag.BoolVar(&o.short, "short", false, "one short round; prints the ratios, and writes nothing")
 	flag.IntVar(&o.count, "count", 5, "rounds")
-	flag.DurationVar(&o.benchtime, "benchtime", 100*time.Millisecond, "how long a side of a job is measured in a round")
+	flag.DurationVar(&o.benchtime, "benchtime", 70*time.Millisecond, "how long a side of a job is measured in a round")
 	flag.StringVar(&o.raw, "raw", "", "also write what the benchmarks print to this `file`, for benchstat")
 	flag.Parse()
 	if err := o.run(*only); err != nil {

@@ -54,32 +54,34 @@ func (r *report) markdown(w io.Writer) {
 func (r *report) boundsSection(p page) {
 	p.para("## Bounds")
 	var rows [][]string
-	type miss struct{ job, text string }
-	var missed []miss
 	for _, b := range bounds {
 		v := b.judge(r)
 		rows = append(rows, []string{b.job, b.want, v.measured, v.word()})
-		if v.unknown || v.met {
-			continue
-		}
-		for _, m := range v.missed {
-			missed = append(missed, miss{strings.SplitN(m, ":", 2)[0], m})
-		}
-		if len(v.missed) == 0 {
-			missed = append(missed, miss{b.job, fmt.Sprintf("%s, %s: %s", b.job, b.want, v.measured)})
-		}
 	}
 	p.table([]string{"job", "bound", "measured", ""}, rows)
-	if len(missed) == 0 {
-		return
-	}
-	p.para("What is missed, and why:")
-	for _, m := range missed {
-		text := why[m.job]
-		if text == "" {
-			text = "Not explained yet."
+	for _, b := range bounds {
+		if v := b.judge(r); !v.unknown && !v.met {
+			p.para("**Missed: %s, %s.**", b.job, b.want)
+			b.explain(p, v)
 		}
-		fmt.Fprintf(p, "- **%s.** %s\n", m.text, text)
+	}
+}
+
+// explain says of each job that misses b by how much, and why.
+func (b bound) explain(p page, v verdict) {
+	missed := v.missed
+	if len(missed) == 0 {
+		missed = []miss{{by: v.measured}}
+	}
+	for _, m := range missed {
+		text := b.why[m.job]
+		if text == "" {
+			text = "Not explained by a profile: it was within the bound when the profiles were made."
+		}
+		if m.job != "" {
+			m.job += ", "
+		}
+		fmt.Fprintf(p, "- %s%s. %s\n", m.job, m.by, text)
 	}
 	fmt.Fprintln(p)
 }
@@ -186,9 +188,19 @@ func (r *report) sdkSection(p page) {
 
 func (r *report) loopbackSection(p page) {
 	p.para("## GET over loopback")
-	p.para("A kilobyte from a server in the same process, over connections that are kept. In each round of requests every client makes one, in an order of chance. The stacks are retry, breaker, bulkhead and a time limit for each attempt. Microseconds, and over the bare client: time a request (what throughput loses) and p99.")
+	p.para("A kilobyte from a server in the same process, over connections that are kept; one client on one core, which is the server's too, and two on two. In each round every client makes a request, in an order of chance. Microseconds, and over the bare client: the time of a request (what throughput loses) and p99.")
+	for _, job := range []struct{ name, title string }{
+		{"get", "**Without a time limit**: the stacks are retry, breaker, bulkhead."},
+		{"get-timeout", "**With a time limit**: for each attempt of a stack; the bare client has a Timeout."},
+	} {
+		p.para("%s", job.title)
+		p.table([]string{"", "one client: mean", "p50", "p99", "time", "p99", "two clients: mean", "p50", "p99", "time", "p99"}, r.loopbackRows(job.name))
+	}
+}
+
+func (r *report) loopbackRows(job string) [][]string {
 	var names []string
-	for unit := range first(r.results[key{"Loopback", "get", "", 1}]) {
+	for unit := range first(r.results[key{"Loopback", job, "", 1}]) {
 		if side, ok := strings.CutSuffix(unit, ":mean-ns"); ok {
 			names = append(names, side)
 		}
@@ -201,15 +213,15 @@ func (r *report) loopbackSection(p page) {
 			row[0] = "bare client"
 		}
 		for _, cores := range []int{1, 2} {
-			k := key{"Loopback", "get", "", cores}
+			k := key{"Loopback", job, "", cores}
 			for _, of := range []string{"mean-ns", "p50-ns", "p99-ns"} {
 				row = append(row, fmt.Sprintf("%.1f", r.median(k, side+":"+of)/1000))
 			}
-			row = append(row, percent(r.overBare(side, "mean-ns", cores)), percent(r.overBare(side, "p99-ns", cores)))
+			row = append(row, percent(r.overBare(job, side, "mean-ns", cores)), percent(r.overBare(job, side, "p99-ns", cores)))
 		}
 		rows = append(rows, row)
 	}
-	p.table([]string{"", "one client: mean", "p50", "p99", "time", "p99", "two clients: mean", "p50", "p99", "time", "p99"}, rows)
+	return rows
 }
 
 func first(ss []sample) sample {

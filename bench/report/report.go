@@ -39,7 +39,7 @@ func (r *report) summary(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-6s  %s: %s: %s\n", strings.Trim(v.word(), "*"), b.job, b.want, v.measured)
 		for _, m := range v.missed {
-			fmt.Fprintf(w, "          %s\n", m)
+			fmt.Fprintf(w, "          %s: %s\n", m.job, m.by)
 		}
 	}
 }

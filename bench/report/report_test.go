@@ -108,7 +108,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %s (%+v), want %s", name, got, test.v, test.want)
 		}
 	}
-	if v := r.first(1); len(v.missed) != 1 || !strings.HasPrefix(v.missed[0], "Retry success: 2.00") {
+	if v := r.first(1); len(v.missed) != 1 || v.missed[0] != (miss{"Retry/success", "2.00 × backoff-v4"}) {
 		t.Errorf("first: missed %q", v.missed)
 	}
 }
@@ -117,7 +117,7 @@ func TestBounds(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	var page bytes.Buffer
 	found(printed, printed).markdown(&page)
-	for _, want := range []string{"**missed**", "| **holdfast** | 100 |", "Retry success: 2.00 × backoff-v4", "retry-go.reused ¹", "bare client"} {
+	for _, want := range []string{"**missed**", "| **holdfast** | 100 |", "Retry/success, 2.00 × backoff-v4", "retry-go.reused ¹", "bare client"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is not on the page:\n%s", want, page.String())
 		}
