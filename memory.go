@@ -8,7 +8,7 @@ const (
 	retryBytes    = 900 + counterBytes
 	breakerBytes  = 1300 + 4*counterBytes // open; the window, and a counter for each reason to refuse
 	bulkheadBytes = 1700 + 15*counterBytes
-	waiterBytes   = 320 // of a queue; its goroutine comes on top
+	waiterBytes   = 800 // of a queue, with the timer of a MaxWait; its goroutine comes on top
 	hedgeBytes    = 3200 + 4*counterBytes
 	groupBytes    = 2400 + 2*counterBytes
 	targetBytes   = 800 + 2*counterBytes

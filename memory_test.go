@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/breaker"
@@ -71,6 +73,47 @@ func TestMemory(t *testing.T) {
 	if got := holdfast.MustStack(runner{}).Describe().Memory; got != 0 {
 		t.Errorf("%d bytes for what nothing is known of", got)
 	}
+}
+
+// A full queue holds no more than Describe says, apart from the goroutines that wait in it.
+func TestMemoryOfAQueue(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has memory of its own")
+	}
+	const waiters = 5000
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: waiters, MaxWait: time.Hour})
+	s := holdfast.MustStack(b)
+	held, err := b.TryAcquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	gate := make(chan struct{})
+	var there atomic.Int32
+	var all sync.WaitGroup
+	for range waiters {
+		all.Go(func() {
+			there.Add(1)
+			<-gate
+			s.Run(ctx, func(context.Context) error { return nil })
+		})
+	}
+	for there.Load() < waiters {
+		runtime.Gosched()
+	}
+	before := heap()
+	close(gate)
+	for b.Snapshot().Queued < waiters {
+		runtime.Gosched()
+	}
+	each, says := (heap()-before)/waiters, s.Describe().Memory/waiters
+	if each > says {
+		t.Errorf("%d bytes for each that waits, and Describe says %d", each, says)
+	}
+	t.Logf("%d bytes of %d", each, says)
+	cancel()
+	held.Done(nil)
+	all.Wait()
 }
 
 // use makes good and bad calls from several goroutines.
