@@ -167,7 +167,7 @@ func (c *call) hold(resp *http.Response, o outcome, verdict error) {
 		h.time(resp)
 	}
 	c.open = false
-	httpx.OnClose(resp, h.end)
+	httpx.EndOnClose(resp, h)
 }
 
 // time is for a call that is timed, unless it lasts.
@@ -180,7 +180,8 @@ func (h *held) time(resp *http.Response) {
 	h.answered = h.b.now()
 }
 
-func (h *held) end() {
+// End gives the place back.
+func (h *held) End() {
 	defer h.tel.End(h.ctx, h.outcome.spoken(h.verdict), h.verdict, 0)
 	h.place.vacate()
 	h.b.learn(&h.place, h.terms, h.answered, h.outcome, h.verdict)

@@ -19,28 +19,38 @@ import (
 //
 // done runs in the goroutine that reads or closes, after the inner Read or
 // Close has returned. A caller that forgets to close never has it called.
-func OnClose(resp *http.Response, done func()) {
+func OnClose(resp *http.Response, done func()) { EndOnClose(resp, endFunc(done)) }
+
+// EndOnClose is OnClose for what has a method to be called: it makes no function of it.
+func EndOnClose(resp *http.Response, e Ender) {
 	if resp.Body == nil || resp.Body == http.NoBody {
-		done()
+		e.End()
 		return
 	}
-	resp.Body = watch(resp.Body, done)
+	resp.Body = watch(resp.Body, e)
 }
+
+// Ender has something to do at the end of a body.
+type Ender interface{ End() }
+
+type endFunc func()
+
+func (f endFunc) End() { f() }
 
 type closeWriter interface{ CloseWrite() error }
 
 // watch chooses the type that has the methods of body.
-func watch(body io.ReadCloser, done func()) io.ReadCloser {
+func watch(body io.ReadCloser, e Ender) io.ReadCloser {
 	to, isTo := body.(io.WriterTo)
 	w, isConn := body.(io.Writer)
 	if !isConn {
-		b := &watchedBody{watched{body: body, done: done}}
+		b := &watchedBody{watched{body: body, at: e}}
 		if isTo {
 			return &watchedBodyTo{b, to}
 		}
 		return b
 	}
-	c := &watchedConn{watched{body: body, done: done}, w}
+	c := &watchedConn{watched{body: body, at: e}, w}
 	half, isHalf := body.(closeWriter)
 	switch {
 	case isHalf && isTo:
@@ -64,14 +74,16 @@ func watch(body io.ReadCloser, done func()) io.ReadCloser {
 }
 
 // watched is what all of them share. Close and Read may come from two goroutines,
-// and so may two Closes: the Once makes it one call of done.
+// and so may two Closes: the Once makes it one call of End.
 type watched struct {
 	body io.ReadCloser
 	once sync.Once
-	done func()
+	at   Ender
 }
 
-func (w *watched) end() { w.once.Do(w.done) }
+func (w *watched) end() {
+	w.once.Do(w.at.End)
+}
 
 // Close may be called as often as the inner body's.
 func (w *watched) Close() error {
