@@ -3,6 +3,7 @@ package breaker_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -291,4 +292,34 @@ func TestReconfigureSlowAfterBesideCalls(t *testing.T) {
 	}
 	close(over)
 	callers.Wait()
+}
+
+// However often the window changes, what is in it is of about the last window: nothing old stays for ever, nothing young is lost.
+func TestReconfigureWindowStorm(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 5))
+			windows := [2]time.Duration{time.Duration(5+r.IntN(100)) * 100 * time.Millisecond, time.Duration(5+r.IntN(100)) * 100 * time.Millisecond}
+			long, short := max(windows[0], windows[1]), min(windows[0], windows[1])
+			every := time.Duration(1+r.IntN(1000)) * time.Millisecond
+			c := breaker.Config{ConsecutiveFailures: -1, FailureRatio: -1, Window: windows[0]}
+			b := breaker.MustNew(c)
+			var failures []time.Time
+			for i := range 400 {
+				time.Sleep(every)
+				b.Run(t.Context(), failed)
+				failures = append(failures, time.Now())
+				c.Window = windows[(i+1)%2]
+				reconfigured(t, b, c)
+				seen := int(b.Snapshot().WindowFailures)
+				forgotten := failures[:len(failures)-seen]
+				if seen > 0 && time.Since(failures[len(forgotten)]) > long+2*long/10 {
+					t.Fatalf("seed %d: windows of %v, changed each %v: a failure of %v ago is seen", seed, windows, every, time.Since(failures[len(forgotten)]))
+				}
+				if n := len(forgotten); n > 0 && time.Since(forgotten[n-1]) < short-3*long/10 {
+					t.Fatalf("seed %d: windows of %v, changed each %v: a failure of %v ago is forgotten", seed, windows, every, time.Since(forgotten[n-1]))
+				}
+			}
+		})
+	}
 }

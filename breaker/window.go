@@ -33,6 +33,7 @@ type window struct {
 	width time.Duration // of a bucket
 	tick  int64         // number of the bucket of the moment
 	marks [buckets]totals
+	taken *[buckets]time.Duration // when; nil: at the starts of their buckets, as they have always had this width
 }
 
 // totals are running counts at one moment. Differences of them are right also after an overflow.
@@ -81,6 +82,9 @@ func (w *window) rollLocked(now time.Duration) {
 	at := w.totals()
 	for t := max(w.tick+1, tick-buckets+1); t <= tick; t++ {
 		w.marks[t%buckets] = at
+		if w.taken != nil {
+			w.taken[t%buckets] = time.Duration(t) * w.width
+		}
 	}
 	w.tick = tick
 	w.edge.Store((tick + 1) * int64(w.width))
@@ -126,29 +130,64 @@ func (w *window) begin(now, width time.Duration, seen seed) {
 }
 
 // resize gives the buckets another width at time now, and keeps what the window has seen: each new bucket begins with the
-// mark of the old one that its start lies in, so that up to a bucket of what is too old may be seen for a while longer.
+// last mark that was taken before its start, so that up to a bucket of what is too old may be seen for a while longer. A mark
+// keeps the time at which it was taken. Where widths change so often that the one before is too old by more than that, it is
+// the nearest: the window would else grow with each change.
 func (w *window) resize(now, width time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rollLocked(now)
-	was, wasTick, wasWidth := w.marks, w.tick, w.width
-	w.width, w.tick = width, int64(now/width)
+	was, taken, slack := w.marks, w.takenLocked(), w.width
+	w.width, w.tick, w.taken = width, int64(now/width), new([buckets]time.Duration)
 	for t := w.tick - buckets + 1; t <= w.tick; t++ {
-		in := max(floor(time.Duration(t)*width, wasWidth), wasTick-buckets+1) // before that it had seen nothing
-		w.marks[index(t)] = was[index(in)]
+		at := time.Duration(t) * width
+		from := lastBefore(&taken, at)
+		if at-taken[from] > slack {
+			from = nearest(&taken, at)
+		}
+		mark, when := was[from], taken[from]
+		if at-when > max(slack, now-at) {
+			mark, when = w.totals(), now
+		}
+		w.marks[index(t)], w.taken[index(t)] = mark, when
 	}
 	w.edge.Store((w.tick + 1) * int64(width))
 }
 
+// takenLocked is when the marks were taken.
+func (w *window) takenLocked() (taken [buckets]time.Duration) {
+	if w.taken != nil {
+		return *w.taken
+	}
+	for t := w.tick - buckets + 1; t <= w.tick; t++ {
+		taken[index(t)] = time.Duration(t) * w.width
+	}
+	return taken
+}
+
+// lastBefore is which of the marks was the last at that time; the first of all, if there was none yet.
+func lastBefore(taken *[buckets]time.Duration, at time.Duration) (which int) {
+	for i, t := range taken {
+		switch best := taken[which]; {
+		case best > at && t < best, t <= at && t > best:
+			which = i
+		}
+	}
+	return which
+}
+
+// nearest is which of the marks was taken nearest to that time.
+func nearest(taken *[buckets]time.Duration, at time.Duration) (which int) {
+	for i, t := range taken {
+		if (t - at).Abs() < (taken[which] - at).Abs() {
+			which = i
+		}
+	}
+	return which
+}
+
 // index is the place of a bucket's mark. Buckets before the start of time have one too.
 func index(tick int64) int { return int((tick%buckets + buckets) % buckets) }
-
-func floor(t, width time.Duration) int64 {
-	if t < 0 {
-		t -= width - 1
-	}
-	return int64(t / width)
-}
 
 // take empties the totals and returns them: for a window that has had its day. See Breaker.retireLocked.
 func (w *window) take() (successes, failures uint64) {
