@@ -40,7 +40,7 @@ func exactly(n string) func(time.Duration) string {
 var passes = []pass{
 	{groups: []string{"Retry", "Breaker", "Bulkhead", "Rate", "Timeout", "Hedge", "Failover", "Stack", "HTTP"}, cpu: "1,2", time: duration(1), short: true},
 	{groups: []string{"SDK"}, cpu: "1,2", time: duration(1), short: true},
-	{groups: []string{"Loopback"}, cpu: "1,2", time: duration(20), short: true}, // a 99th percentile wants many
+	{groups: []string{"Loopback"}, cpu: "1,2", time: duration(40), short: true}, // a 99th percentile wants many
 	{groups: []string{"Memory"}, cpu: "1", time: exactly("1x")},
 	{groups: []string{"Keys", "Window", "Targets"}, cpu: "2", time: duration(0.5)},
 	{groups: []string{"Queue"}, cpu: "2", time: exactly("50000x")}, // several for each of 10,000 goroutines

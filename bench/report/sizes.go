@@ -86,7 +86,11 @@ func (r *report) sizesSection(p page) {
 			continue
 		}
 		p.para("### %s", s.title)
-		p.para("%s ns, of one core for a call.", s.what)
+		unit := "ns of one core for a call"
+		if s.handover {
+			unit = "ns"
+		}
+		p.para("%s %s.", s.what, unit)
 		header := []string{s.x}
 		for _, x := range lines[0].x {
 			header = append(header, strconv.FormatFloat(x, 'f', -1, 64))
@@ -109,7 +113,7 @@ func (s size) file() string { return "results-" + s.group + ".svg" }
 // charts draws the sizes.
 func (r *report) charts(dir string) error {
 	for _, s := range sizes {
-		c := chart.Lines{Title: s.title, XLabel: s.x, YLabel: "ns of one core for a call", LogX: true, LogY: true}
+		c := chart.Lines{Title: s.title, XLabel: s.x, YLabel: "ns a call", LogX: true, LogY: true}
 		for _, l := range r.lines(s) {
 			c.Series = append(c.Series, chart.Series{Name: l.side, X: l.x, Y: l.y})
 		}
