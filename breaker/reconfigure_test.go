@@ -275,7 +275,7 @@ func TestReconfigureSlowAfterBesideCalls(t *testing.T) {
 					return
 				default:
 				}
-				if err := b.Run(t.Context(), func(context.Context) error { return nil }); err != nil {
+				if err := b.Run(t.Context(), fine); err != nil {
 					t.Errorf("%v, and all calls are quick", err)
 					return
 				}
