@@ -28,7 +28,7 @@ type options struct {
 func main() {
 	var o options
 	only := flag.String("only", "", "measure only groups whose `name` matches (Retry, Breaker, Stack, HTTP, Keys, …); prints, and writes nothing")
-	flag.BoolVar(&o.short, "short", false, "one short round; prints the ratios, and writes nothing")
+	flag.BoolVar(&o.short, "short", false, "three short rounds; prints the ratios, and writes nothing")
 	flag.IntVar(&o.count, "count", 5, "rounds")
 	flag.DurationVar(&o.benchtime, "benchtime", 70*time.Millisecond, "how long a side of a job is measured in a round")
 	flag.StringVar(&o.raw, "raw", "", "also write what the benchmarks print to this `file`, for benchstat")
@@ -48,7 +48,7 @@ func (o options) run(only string) error {
 		return fmt.Errorf("-count %d -benchtime %v: want both above zero", o.count, o.benchtime)
 	}
 	if o.short {
-		o.count, o.benchtime = 1, 4*time.Millisecond
+		o.count, o.benchtime = 3, 4*time.Millisecond
 	}
 	dir, err := benchDir()
 	if err != nil {
