@@ -230,7 +230,7 @@ func (e Reload) log(l *slog.Logger) {
 		return
 	}
 	l.LogAttrs(ctx, slog.LevelInfo, "stacks reloaded",
-		slog.Any("added", e.Added), slog.Any("changed", e.Changed), slog.Any("removed", e.Removed))
+		slog.Any("added", e.Added), slog.Any("changed", e.Changed), slog.Any("removed", e.Removed), slog.Any("budgets", e.Budgets))
 	for _, name := range slices.Sorted(maps.Keys(e.Findings)) {
 		for _, f := range e.Findings[name] {
 			l.LogAttrs(ctx, slog.LevelWarn, "stack has a finding", slog.String("stack", name), slog.String("finding", f.Error()))

@@ -124,7 +124,7 @@ func TestRegistryReload(t *testing.T) {
 	if len(told) != 5 || told[4].Number != 5 || told[4].Err == nil {
 		t.Errorf("told of %+v", told)
 	}
-	for _, want := range []string{`level=INFO msg="stacks reloaded" added=[new] changed=[users] removed=[old]`, `level=WARN msg="stack has a finding" stack=new finding="breaker-outside-retry`, `level=ERROR msg="stacks not reloaded" error="stacks.users[0].retry`} {
+	for _, want := range []string{`level=INFO msg="stacks reloaded" added=[new] changed=[users] removed=[old] budgets=[]`, `level=WARN msg="stack has a finding" stack=new finding="breaker-outside-retry`, `level=ERROR msg="stacks not reloaded" error="stacks.users[0].retry`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in the log:\n%s", want, &log)
 		}
@@ -189,7 +189,13 @@ func TestRegistryBudget(t *testing.T) {
 			}
 			return runs
 		}
-		applied(t, r, `{"budgets": {"db": {"capacity": 4, "floor": -1}}, "stacks": {"a": `+stack+`, "b": `+stack+`}}`)
+		e := applied(t, r, `{"budgets": {"db": {"capacity": 4, "floor": -1}}, "stacks": {"a": `+stack+`, "b": `+stack+`}}`)
+		if !slices.Equal(e.Budgets, []string{"db"}) || len(e.Changed) > 0 {
+			t.Errorf("%+v, want a change of the budget alone", e)
+		}
+		if e := applied(t, r, `{"budgets": {"db": {"capacity": 4, "floor": -1}}, "stacks": {"a": `+stack+`, "b": `+stack+`}}`); len(e.Budgets) > 0 {
+			t.Errorf("%+v, want no change", e)
+		}
 		if n := spend("b"); n != 5 {
 			t.Errorf("%d runs, want the first and the four that the smaller budget has", n)
 		}

@@ -17,6 +17,9 @@ type Reload struct {
 	// The names of stacks, in order. One is changed if the document says something else of it; the rest was not touched.
 	Added, Changed, Removed []string
 
+	// Budgets are the names of those that are new, or have other settings. The stacks that share them were not touched for it.
+	Budgets []string
+
 	// Findings are what [Stack.Check] says of the stacks that were added or changed.
 	Findings map[string][]Finding
 
@@ -65,7 +68,9 @@ func (r *Registry) applyLocked(get func() ([]byte, error)) (e Reload, dropped []
 		return e, nil
 	}
 	var errs []error
-	errs = append(errs, r.changeBudgets(d))
+	var changeErr error
+	e.Budgets, changeErr = r.changeBudgets(d)
+	errs = append(errs, changeErr)
 	for _, name := range slices.Sorted(maps.Keys(d.stacks)) {
 		x := r.running[name]
 		switch known := x != nil && !x.gone; {
@@ -138,16 +143,21 @@ func (x *draft) repeats() error {
 }
 
 // changeBudgets gives those that are there their settings. Those that are not in the document any more are kept, as stacks are,
-// should they come back.
-func (r *Registry) changeBudgets(d *document) error {
+// should they come back. It returns the names of those that are new or changed.
+func (r *Registry) changeBudgets(d *document) (changed []string, err error) {
 	var errs []error
-	for name, b := range d.shared {
+	for _, name := range slices.Sorted(maps.Keys(d.shared)) {
+		b := d.shared[name]
+		was := b.Config()
 		if err := b.Reconfigure(d.budgets[name]); err != nil {
 			errs = append(errs, under("budgets."+place(name), err))
 		}
+		if r.budgets[name] == nil || b.Config() != was {
+			changed = append(changed, name)
+		}
 		r.budgets[name] = b
 	}
-	return errors.Join(errs...)
+	return changed, errors.Join(errs...)
 }
 
 // follow makes a running stack that of the draft. It returns the policies that are not in it any more.
