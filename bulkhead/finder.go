@@ -97,12 +97,15 @@ func (f *finder) follow(a Adaptive, now time.Duration) {
 	f.window = conf.Or(a.Window, defaultWindow)
 	least, most := conf.Or(a.Min, defaultMin), a.most()
 	f.search.min, f.search.max = float64(least), float64(most)
-	if limit := f.limit(); least <= limit && limit <= most {
-		return
+	if limit := f.limit(); limit < least || most < limit {
+		f.forgetLocked()
+		f.search.rest()
+		f.renewLocked(now, true)
 	}
-	f.forgetLocked()
-	f.search.rest()
-	f.renewLocked(now, true)
+	// A window that has begun is no longer than one that begins now, nor is what waits for its end: an hour that was set by
+	// mistake does not last an hour.
+	f.edge.Store(min(f.edge.Load(), max(f.from.Load()+int64(f.lengthLocked()), int64(now))))
+	f.dropAt.Store(min(f.dropAt.Load(), f.edge.Load()))
 }
 
 // forgetLocked empties the window.
@@ -234,8 +237,13 @@ func (f *finder) renewLocked(now time.Duration, turn bool) bool {
 		from += f.latencies(drain)
 	}
 	f.from.Store(int64(from))
-	f.edge.Store(int64(from + min(max(f.window, f.latencies(drain)), max(f.window, longest))))
+	f.edge.Store(int64(from + f.lengthLocked()))
 	return limit != was
+}
+
+// lengthLocked is how long the window is at least.
+func (f *finder) lengthLocked() time.Duration {
+	return min(max(f.window, f.latencies(drain)), max(f.window, longest))
 }
 
 // patienceLocked is for how long a window may wait for calls.

@@ -810,3 +810,27 @@ func TestReconfigureKeyedAdaptive(t *testing.T) {
 		}
 	})
 }
+
+// A shorter Window is heeded at once: the one under way does not go on for as long as it was to, and nor do signals of overload
+// wait for its end.
+func TestReconfigureAdaptiveWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		with := func(window time.Duration, most int) bulkhead.Config {
+			return bulkhead.Config{Adaptive: &bulkhead.Adaptive{Initial: 50, Max: most, Window: window}}
+		}
+		for _, most := range []int{200, 40} { // the limit is within the bounds, and is not
+			b := bulkhead.MustNew(with(time.Hour, 100))
+			overload(t, b, 2)
+			wantLimit(t, b, "in the first window", 45)
+			c := with(time.Second, most)
+			c.Adaptive.Initial = 0
+			reconfigure(t, b, c)
+			time.Sleep(2 * time.Second)
+			was := b.Snapshot().Limit
+			overload(t, b, 1)
+			if got := b.Snapshot().Limit; got >= was {
+				t.Errorf("in a shorter window, of at most %d: the limit is %d, as it was", most, got)
+			}
+		}
+	})
+}
