@@ -321,7 +321,7 @@ func TestCostsAreForgotten(t *testing.T) {
 
 // What a call among a thousand dead targets says is short.
 func TestLeftOutInShort(t *testing.T) {
-	g := failover.MustNew(failover.Config[int]{Targets: targets(1000), MaxEjected: 1, PanicBelow: -1, Balance: failover.RoundRobin, MaxTries: 1})
+	g := failover.MustNew(failover.Config[int]{Targets: targets(1000), MaxEjected: 1, PanicBelow: -1, Balance: failover.RoundRobin, MaxTries: 1, EjectFor: time.Hour, MaxEjectFor: time.Hour})
 	for range 5000 {
 		_, _ = failover.Do(t.Context(), g, func(context.Context, int) (int, error) { return 0, errDown })
 	}
