@@ -42,7 +42,8 @@ func crowd(b *testing.B, job string, goroutines int, sides ...side) {
 }
 
 // share makes b.N calls by so many goroutines. It is testing.B's RunParallel, but for what goes before the calls: with ten
-// thousand goroutines, to start them is what takes the time.
+// thousand goroutines, to start them is what takes the time. It also reports the processor time of a call: less than
+// what the cores have says that other processes had the rest.
 func share(b *testing.B, goroutines int, bind func(context.Context) func() error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
@@ -72,10 +73,14 @@ func share(b *testing.B, goroutines int, bind func(context.Context) func() error
 		})
 	}
 	ready.Wait()
+	had := processorTime()
 	b.ResetTimer()
 	close(start)
 	over.Wait()
 	b.StopTimer()
+	if took := processorTime() - had; took > 0 {
+		b.ReportMetric(float64(took)/float64(b.N), "cpu-ns/op")
+	}
 	runtime.KeepAlive(liveHeap)
 }
 

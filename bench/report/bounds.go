@@ -163,7 +163,7 @@ func (r *report) twoCores() verdict {
 		}
 	}
 	v.unknown, v.met = n == 0, len(v.missed) == 0
-	v.measured = fmt.Sprintf("%d of %d", n-len(v.missed), n)
+	v.measured = fmt.Sprintf("%d of %d, with %.0f %% of the two cores", n-len(v.missed), n, 100*r.had(2))
 	return v
 }
 

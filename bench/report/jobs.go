@@ -138,3 +138,18 @@ func (r *report) eachCore(j job, side string, cores int) []float64 {
 func (r *report) spread(j job, side string) float64 {
 	return ratio(r.eachCore(j, side, 2), r.eachCore(j, side, 1))
 }
+
+// had is the share of so many cores that the calls had which never wait. What is missing others had; and where two goroutines
+// seldom ran at the same moment they seldom met.
+func (r *report) had(cores int) float64 {
+	var shares []float64
+	for _, j := range jobs {
+		if slices.Contains([]string{"Retry", "Breaker", "Stack"}, j.group) {
+			k := j.key(ours, cores)
+			if share := ratio(r.values(k, perCPU), times(r.values(k, perOp), float64(cores))); share > 0 {
+				shares = append(shares, share)
+			}
+		}
+	}
+	return median(shares)
+}

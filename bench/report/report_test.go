@@ -78,6 +78,14 @@ func TestTwoCores(t *testing.T) {
 	}
 }
 
+// Of two cores for 80 ns the calls had 120.
+func TestHad(t *testing.T) {
+	r := found(strings.ReplaceAll(printed, " 80 ns/op", " 80 ns/op 120 cpu-ns/op"))
+	if got := r.had(2); math.Abs(got-0.75) > 1e-9 {
+		t.Errorf("got %v, want 0.75", got)
+	}
+}
+
 // The fastest peer is neither the floor, nor holdfast, nor one that does less.
 func TestFastest(t *testing.T) {
 	r := found(printed)

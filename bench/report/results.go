@@ -50,6 +50,7 @@ func parse(raw []byte) results {
 
 const (
 	perOp  = "ns/op"
+	perCPU = "cpu-ns/op"
 	bytesA = "B/op"
 	allocs = "allocs/op"
 )
