@@ -19,7 +19,7 @@ import (
 // and how many of the dead targets are found, for shares of dead ones up to 60 %, by a rule that compares targets with one
 // another.
 //
-// The model. There are 100 targets in level 0 and 100 healthy ones in level 1; probes say which are healthy. 20,000 calls for
+// The model. There are 100 targets in level 0 and 100 healthy ones in level 1; probes say which are healthy. 200,000 calls for
 // each share. For the second part there are 20 targets in one level, RoundRobin, 1 % of the calls to a healthy one fail, and
 // all of those to a dead one. The other rules are off: failures in a row alone would find them all. The re-run is the rule
 // of Envoy's outlier detection: eject what is below mean - 1.9 deviations.
@@ -64,15 +64,18 @@ Goal: the same split, and every dead target found up to 50 % dead. With holdfast
 ConsecutiveFailures -1.`)
 }
 
+// callsE15 are so many that chance, which has no seed, moves a share by a tenth of the one per cent that it may be off; reduced, by a sixth.
+func callsE15() int { return experiment.Fewer(200_000, 80_000) }
+
 func trafficE15(t *testing.T, healthy int) float64 {
-	var ts []failover.Target[bool]
+	var ts []failover.Target[int]
 	for i := range 200 {
-		ts = append(ts, failover.Target[bool]{Name: fmt.Sprint(i), Priority: i / 100, Value: i >= 100 || i < healthy})
+		ts = append(ts, failover.Target[int]{Name: fmt.Sprint(i), Priority: i / 100, Value: i})
 	}
-	g := failover.MustNew(failover.Config[bool]{
+	g := failover.MustNew(failover.Config[int]{
 		Targets: ts, Balance: failover.RoundRobin,
-		Probe: func(_ context.Context, up bool) error {
-			if !up {
+		Probe: func(_ context.Context, i int) error {
+			if i >= healthy && i < 100 {
 				return errDown
 			}
 			return nil
@@ -81,24 +84,19 @@ func trafficE15(t *testing.T, healthy int) float64 {
 	defer g.Close()
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	const calls = 20_000
-	first := 0
+	calls, first := callsE15(), 0
 	for range calls {
 		lease, err := g.Pick(t.Context())
 		if err != nil {
 			t.Error(err)
 			return 0
 		}
-		var n int
-		if _, err := fmt.Sscan(lease.Name, &n); err != nil {
-			t.Error(err)
-		}
-		if n < 100 {
+		if lease.Value < 100 {
 			first++
 		}
 		lease.Done(nil)
 	}
-	return 100 * float64(first) / calls
+	return 100 * float64(first) / float64(calls)
 }
 
 func sweepE15(t *testing.T, seed uint64, dead int) (envoy, found, wrong float64) {
