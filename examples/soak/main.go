@@ -10,7 +10,8 @@
 //   - that each answer is that of its own call, each panic one that was injected, and each refusal one of a call that sent
 //     nothing.
 //
-// It ends by itself, with a table of what it saw. If something was not as it should be it exits with 1 and says what, where,
+// It ends by itself, with a table of what it saw: when its time is over, and what is under way then has ended, or three quarters of
+// a minute later if that does not end. If something was not as it should be it exits with 1 and says what, where,
 // and how to see it again.
 //
 //	go run ./examples/soak

@@ -188,14 +188,23 @@ func (s *soak) conclude(w *world) {
 		fmt.Fprintf(s.out, "\nVIOLATION in %s, pass %d, seed %d: %s\n", w, w.pass, s.seed, text)
 	}
 	if len(complaints) > 0 {
-		fmt.Fprintf(s.out, "Again: go run ./examples/soak -duration %v -seed %d -only %s\n", s.again(w), s.seed, w)
+		fmt.Fprintf(s.out, "Again: %s\n", s.again(w))
 	}
 	if s.tally.violations >= enough {
 		s.over = true
 	}
 }
 
-// again is how long a soak of one combination takes to come to the pass of the world, with some passes to spare.
-func (s *soak) again(w *world) time.Duration {
-	return max(10*time.Second, time.Duration(w.pass/s.atOnce/turns+1)*2*time.Second)
+// again is the command line that looks for what was found in a world: with a time in which one combination comes to its pass, and
+// some passes more, and with all that the soak was told to do otherwise.
+func (s *soak) again(w *world) string {
+	takes := max(10*time.Second, time.Duration(w.pass/s.atOnce/turns+1)*2*time.Second)
+	line := fmt.Sprintf("go run ./examples/soak -duration %v -seed %d", takes, s.seed)
+	if s.late != defaults().late {
+		line += fmt.Sprintf(" -late %v", s.late)
+	}
+	if s.atOnce != defaults().atOnce {
+		line += fmt.Sprintf(" -at-once %d", s.atOnce)
+	}
+	return line + " -only " + w.String()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func TestInterrupted(t *testing.T) {
 // TestViolation: it is told with all that is needed to see it again, and ends in an error.
 func TestViolation(t *testing.T) {
 	var out bytes.Buffer
-	s := &soak{options: options{seed: 7, atOnce: 4}, out: &out, plan: newPlan(7, ""), tally: newTally(), began: time.Now()}
+	s := &soak{options: options{seed: 7, late: 40 * ms, atOnce: 4}, out: &out, plan: newPlan(7, ""), tally: newTally(), began: time.Now()}
 	w := &world{combination: matching("retry-breaker-bulkhead-hedge-failover/server-slow")[0]}
 	s.conclude(w)
 	if s.tally.violations != 0 || s.verdict() != nil || out.Len() > 0 {
@@ -78,7 +79,7 @@ func TestViolation(t *testing.T) {
 	w.complain("planted %d", 2)
 	s.conclude(w)
 	missing(t, out.String(), "VIOLATION in retry-breaker-bulkhead-hedge-failover/server-slow, pass 100, seed 7: planted 1\n", "planted 2",
-		"Again: go run ./examples/soak -duration 14s -seed 7 -only retry-breaker-bulkhead-hedge-failover/server-slow\n")
+		"Again: go run ./examples/soak -duration 14s -seed 7 -late 40ms -at-once 4 -only retry-breaker-bulkhead-hedge-failover/server-slow\n")
 	if s.verdict() == nil || s.over {
 		t.Errorf("%v; over: %v", s.verdict(), s.over)
 	}
@@ -91,4 +92,23 @@ func TestViolation(t *testing.T) {
 		t.Errorf("it goes on after %d violations", s.tally.violations)
 	}
 	missing(t, out.String(), "and 14 more of this combination")
+}
+
+// TestAgain: what was told the soak is in the line that looks for a violation again, which is one that can be parsed.
+func TestAgain(t *testing.T) {
+	w := &world{combination: matching("retry-breaker-bulkhead-hedge-failover/server-slow")[0]}
+	for _, args := range []string{"", "-late 40ms", "-at-once 3 -seed 9", "-late 1s -at-once 256 -only retry"} {
+		o, err := parse(strings.Fields(args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := (&soak{options: o}).again(w)
+		again, err := parse(strings.Fields(line)[3:], io.Discard)
+		if o.duration, o.only = 10*time.Second, w.String(); err != nil || again != o {
+			t.Errorf("%q: %q is %+v, %v, want %+v", args, line, again, err, o)
+		}
+	}
+	if line := (&soak{options: defaults()}).again(w); strings.Contains(line, "-late") || strings.Contains(line, "-at-once") {
+		t.Errorf("%q says what is so by default", line)
+	}
 }
