@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -203,11 +204,20 @@ func upper(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// write writes the page and its charts into a folder, which it makes if there is none.
-func (d *document) write(folder string) error {
+// writable makes the folder if there is none, and says whether files can be written there: before two minutes are spent, not after.
+func writable(folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	trial, err := os.CreateTemp(folder, ".experiments-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(trial.Close(), os.Remove(trial.Name()))
+}
+
+// write writes the page and its charts into a folder that is writable.
+func (d *document) write(folder string) error {
 	for _, c := range d.charts {
 		if err := draw(filepath.Join(folder, c.Name+".svg"), c); err != nil {
 			return fmt.Errorf("chart %s: %w", c.Name, err)

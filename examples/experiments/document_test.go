@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func TestDocument(t *testing.T) {
 		t.Errorf("%d goals, %d missed, %d failed, %d experiments", d.goals, d.missed, d.failed, len(d.parts))
 	}
 	folder := filepath.Join(t.TempDir(), "new")
-	if err := d.write(folder); err != nil {
+	if err := errors.Join(writable(folder), d.write(folder)); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "experiments.md"))
@@ -92,5 +93,24 @@ func TestDocumentWithABadChart(t *testing.T) {
 	tests[2].tables[0].Charts[0].Series = nil
 	if err := newDocument(options{}, tests).write(t.TempDir()); err == nil || !strings.Contains(err.Error(), "e9") {
 		t.Error(err)
+	}
+}
+
+// A folder that cannot be written to is an error before anything is run, and a trial leaves nothing there.
+func TestShowWithABadFolder(t *testing.T) {
+	folder := t.TempDir()
+	if err := writable(folder); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := show(t.Context(), &out, options{only: []string{"E15"}, out: filepath.Join(file, "x")}); err == nil || out.Len() > 0 {
+		t.Errorf("%v, after %q", err, out.String())
 	}
 }

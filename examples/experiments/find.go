@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -33,7 +35,17 @@ type test struct {
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modulePath).Output()
 	dir := strings.TrimSpace(string(out))
-	if err != nil || dir == "" {
+	var said *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return "", errInterrupted
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fmt.Errorf("the experiments are tests that are built here: %w", err)
+	case errors.As(err, &said):
+		return "", fmt.Errorf("%s is not to be found from here: run this inside of its repository\n%s", modulePath, bytes.TrimSpace(said.Stderr))
+	case err != nil:
+		return "", err
+	case dir == "":
 		return "", fmt.Errorf("%s is not to be found from here: run this inside of its repository", modulePath)
 	}
 	return dir, nil

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,5 +48,22 @@ func TestFindTestsThatDoNotFit(t *testing.T) {
 	}
 	if _, err := findTests(root); err == nil || !strings.Contains(err.Error(), "TestExperimentE99") {
 		t.Errorf("E99: %v", err)
+	}
+}
+
+// Without the go command, or outside of the repository, the error says which of the two it is.
+func TestModuleRootThatIsNotThere(t *testing.T) {
+	before, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if _, err := moduleRoot(t.Context()); err == nil || !strings.Contains(err.Error(), "inside of its repository") {
+		t.Errorf("elsewhere: %v", err)
+	}
+	t.Chdir(before)
+	t.Setenv("PATH", t.TempDir())
+	if _, err := moduleRoot(t.Context()); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("no go: %v", err)
 	}
 }

@@ -49,6 +49,9 @@ func show(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	tests = o.of(tests)
+	if err := writable(o.folder(root)); err != nil {
+		return err
+	}
 	folder, err := os.MkdirTemp("", "holdfast-experiments-")
 	if err != nil {
 		return err

@@ -51,23 +51,27 @@ func (r *runner) runAll(ctx context.Context, tests []test) error {
 	}
 	close(waiting)
 
-	errs := make([]error, min(runtime.NumCPU(), len(order)))
+	// Where one test cannot be run there will be no document, and the others need not go on.
+	going, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
-	for i := range errs {
+	for range min(runtime.NumCPU(), len(order)) {
 		all.Go(func() {
 			for t := range waiting {
-				if err := r.run(ctx, t, len(order)); err != nil {
-					errs[i] = errors.Join(errs[i], err)
+				if err := r.run(going, t, len(order)); err != nil {
+					stop(err) // the first counts
 				}
 			}
 		})
 	}
 	all.Wait()
 	if ctx.Err() != nil {
-		return errors.New("interrupted")
+		return errInterrupted
 	}
-	return errors.Join(errs...)
+	return context.Cause(going)
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // binary is that of a package's tests.
 func (r *runner) binary(pkg string) string {
@@ -83,8 +87,11 @@ func (r *runner) build(ctx context.Context, pkg string) error {
 	return nil
 }
 
-// run runs one test. That it fails is no error, if it has left its tables behind.
+// run runs one test. That it fails is no error, if it has left its tables behind. Once ctx has ended it does nothing.
 func (r *runner) run(ctx context.Context, t *test, of int) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err := r.builds[t.pkg](); err != nil {
 		return err
 	}
