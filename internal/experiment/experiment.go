@@ -86,26 +86,29 @@ func (s *Span) Times(x float64) *Span {
 	return &Span{known: s.known, least: x * s.least, most: x * s.most}
 }
 
-// AtMost fails the test if any seed was above limit.
-func (s *Span) AtMost(t *testing.T, what string, limit float64) {
+// AtMost fails the test if any seed was above limit, or is no number. It reports whether none was.
+func (s *Span) AtMost(t testing.TB, what string, limit float64) (met bool) {
 	t.Helper()
-	if !s.known || s.most > limit {
-		t.Errorf("%s: %g to %g, want at most %g for every seed", what, s.least, s.most, limit)
-	}
+	return s.hold(t, what, s.most <= limit, "at most", limit)
 }
 
-// Below fails the test if any seed was at limit or above.
-func (s *Span) Below(t *testing.T, what string, limit float64) {
+// Below fails the test if any seed was at limit or above, or is no number. It reports whether none was.
+func (s *Span) Below(t testing.TB, what string, limit float64) (met bool) {
 	t.Helper()
-	if !s.known || s.most >= limit {
-		t.Errorf("%s: %g to %g, want below %g for every seed", what, s.least, s.most, limit)
-	}
+	return s.hold(t, what, s.most < limit, "below", limit)
 }
 
-// AtLeast fails the test if any seed was below limit.
-func (s *Span) AtLeast(t *testing.T, what string, limit float64) {
+// AtLeast fails the test if any seed was below limit, or is no number. It reports whether none was.
+func (s *Span) AtLeast(t testing.TB, what string, limit float64) (met bool) {
 	t.Helper()
-	if !s.known || s.least < limit {
-		t.Errorf("%s: %g to %g, want at least %g for every seed", what, s.least, s.most, limit)
+	return s.hold(t, what, s.least >= limit, "at least", limit)
+}
+
+// hold fails the test if the numbers are not as they should be, or if there are none.
+func (s *Span) hold(t testing.TB, what string, are bool, want string, limit float64) (met bool) {
+	t.Helper()
+	if met = s.known && are; !met {
+		t.Errorf("%s: %g to %g, want %s %g for every seed", what, s.least, s.most, want, limit)
 	}
+	return met
 }

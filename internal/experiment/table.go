@@ -78,32 +78,28 @@ func tablesOf(t *testing.T) int {
 }
 
 // AtMost is Span.AtMost for a goal of the experiment.
-func (r *Table) AtMost(t *testing.T, what string, s *Span, limit float64) {
+func (r *Table) AtMost(t testing.TB, what string, s *Span, limit float64) {
 	t.Helper()
-	s.AtMost(t, what, limit)
-	r.goal(what, "at most "+number(limit), s, s.known && s.most <= limit)
+	r.goal(what, "at most "+number(limit), s, s.AtMost(t, what, limit))
 }
 
 // Below is Span.Below for a goal of the experiment.
-func (r *Table) Below(t *testing.T, what string, s *Span, limit float64) {
+func (r *Table) Below(t testing.TB, what string, s *Span, limit float64) {
 	t.Helper()
-	s.Below(t, what, limit)
-	r.goal(what, "below "+number(limit), s, s.known && s.most < limit)
+	r.goal(what, "below "+number(limit), s, s.Below(t, what, limit))
 }
 
 // AtLeast is Span.AtLeast for a goal of the experiment.
-func (r *Table) AtLeast(t *testing.T, what string, s *Span, limit float64) {
+func (r *Table) AtLeast(t testing.TB, what string, s *Span, limit float64) {
 	t.Helper()
-	s.AtLeast(t, what, limit)
-	r.goal(what, "at least "+number(limit), s, s.known && s.least >= limit)
+	r.goal(what, "at least "+number(limit), s, s.AtLeast(t, what, limit))
 }
 
 // Between is AtLeast and AtMost at once.
-func (r *Table) Between(t *testing.T, what string, s *Span, least, most float64) {
+func (r *Table) Between(t testing.TB, what string, s *Span, least, most float64) {
 	t.Helper()
-	s.AtLeast(t, what, least)
-	s.AtMost(t, what, most)
-	r.goal(what, number(least)+" to "+number(most), s, s.known && s.least >= least && s.most <= most)
+	enough, notTooMuch := s.AtLeast(t, what, least), s.AtMost(t, what, most)
+	r.goal(what, number(least)+" to "+number(most), s, enough && notTooMuch)
 }
 
 func (r *Table) goal(what, want string, s *Span, met bool) {

@@ -1,6 +1,7 @@
 package experiment_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/internal/experiment"
@@ -39,6 +40,60 @@ func TestTableIsWritten(t *testing.T) {
 	} {
 		if i >= len(got.Goals) || got.Goals[i] != want {
 			t.Errorf("goals %+v, want %+v at %d", got.Goals, want, i)
+		}
+	}
+}
+
+// complaints counts what a test would have failed of.
+type complaints struct {
+	testing.TB
+	n int
+}
+
+func (c *complaints) Helper()               {}
+func (c *complaints) Errorf(string, ...any) { c.n++ }
+
+// What is met fails no test, and what is not met fails it, which is what the table says too: one seed is enough, and so is one of
+// which nothing can be said.
+func TestGoals(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		seeds []float64
+		met   [4]bool // at most 3, below 3, at least 2, between 2 and 3
+	}{
+		{"all within", []float64{2, 2.5, 2.9}, [4]bool{true, true, true, true}},
+		{"one at the limit", []float64{2, 3}, [4]bool{true, false, true, true}},
+		{"one above", []float64{2, 3.1, 2}, [4]bool{false, false, true, false}},
+		{"one below", []float64{2, 1.9, 2}, [4]bool{true, true, false, false}},
+		{"one is no number", []float64{2, math.NaN(), 2}, [4]bool{}},
+		{"none", nil, [4]bool{}},
+	} {
+		folder := t.TempDir()
+		t.Setenv(record.Folder, folder)
+		span, c := new(experiment.Span), &complaints{TB: t}
+		for _, x := range test.seeds {
+			span.Add(x)
+		}
+		r, failed := experiment.NewTable("E0: title", "a"), [4]bool{}
+		for i, goal := range []func(){
+			func() { r.AtMost(c, "most", span, 3) },
+			func() { r.Below(c, "below", span, 3) },
+			func() { r.AtLeast(c, "least", span, 2) },
+			func() { r.Between(c, "between", span, 2, 3) },
+		} {
+			before := c.n
+			goal()
+			failed[i] = c.n > before
+		}
+		r.Print(t, "")
+		all, err := record.Read(folder)
+		if err != nil || len(all) != 1 || len(all[0].Goals) != len(test.met) {
+			t.Fatalf("%s: %+v, %v", test.name, all, err)
+		}
+		for i, met := range test.met {
+			if all[0].Goals[i].Met != met || failed[i] == met {
+				t.Errorf("%s: goal %q: the table says %v, the test has failed: %v; want %v", test.name, all[0].Goals[i].What, all[0].Goals[i].Met, failed[i], met)
+			}
 		}
 	}
 }
