@@ -35,8 +35,8 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	defer s.close()
-	fmt.Fprintf(out, "%d orders of %d policies, %d faults: %d combinations. Seed %d, for %v.\n",
-		len(orders), len(kinds), len(faults), len(s.plan.all), o.seed, o.duration)
+	fmt.Fprintf(out, "%d orders of %d policies, %d faults and none: %d combinations. Seed %d, for %v.\n",
+		len(orders), len(kinds), len(faults)-1, len(s.plan.all), o.seed, o.duration)
 	p := progress{every: min(max(o.duration/12, time.Second), 10*time.Second), last: s.began}
 	for first := true; (first || time.Since(s.began) < o.duration) && ctx.Err() == nil && !s.over; first = false {
 		if err := s.round(ctx); err != nil {

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), &out, short("hedge-retry-breaker-failover-bulkhead/client")); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	missing(t, out.String(), "120 orders of 5 policies", "19 combinations. Seed 1", "violations", "16 of 19 combinations were run, 16 times in all",
+	missing(t, out.String(), "120 orders of 5 policies", "39 faults and none: 19 combinations. Seed 1", "violations", "16 of 19 combinations were run, 16 times in all",
 		"96 calls, 0 violations", "3 combinations were not run")
 	for range 5000 { // those of closed servers notice
 		if runtime.NumGoroutine() <= before {
