@@ -15,9 +15,11 @@ import (
 //
 // A refused request is an [*OpenError]. Status 429 and 5xx (but 501 and 505) count as failures, as a [*StatusError] to
 // Classify; the caller gets the response all the same. When 429 or 503 come with a Retry-After, the breaker opens until
-// then, for MaxOpenFor at the most. A request that a bulkhead of holdfast has refused in the server is a refusal here too
-// (it says so: Holdfast-Refused: yes), and no failure. The result of a request is known when its header is there: a body that breaks off
-// later is not seen.
+// then, for MaxOpenFor at the most. A request that a bulkhead of holdfast has refused in the server is a refusal here too, and no
+// failure: its 503 or 429 says so (Holdfast-Refused: yes). A server that refuses all does not open the breaker, then, nor does
+// one that only says so. For one that is not to be trusted with it set Classify: it is asked of refusals too.
+//
+// The result of a request is known when its header is there: a body that breaks off later is not seen.
 func Transport(k *Keyed[string], next http.RoundTripper) http.RoundTripper {
 	t := &transport{Over: httpx.OverNext(next)}
 	if k != nil {
@@ -100,7 +102,7 @@ func verdict(resp *http.Response, err error) error {
 
 // heed keeps calls away from a host that has said when it will be back.
 func (c *call) heed(resp *http.Response) {
-	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable || httpx.Refused(resp.Header) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable || httpx.Refused(resp) {
 		return
 	}
 	now := time.Now()

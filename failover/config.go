@@ -48,8 +48,8 @@ type Config[T any] struct {
 	// backoff.Permanent and refusals.
 	CountIf func(error) bool
 
-	// Budget, if not nil, is asked for each attempt after the first of a call, and told of each success: a *retry.Budget,
-	// shared with retries and hedges.
+	// Budget, if not nil, is asked for each attempt after the first of a call, unless the one before was refused, and told of
+	// each success: a *retry.Budget, shared with retries and hedges.
 	Budget Budget
 
 	// ConsecutiveFailures in a row eject a target. Default 5; negative: not heeded.

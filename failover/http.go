@@ -20,8 +20,12 @@ import (
 //
 // What goes to another target: a request that may be repeated (Config.RepeatRequest) and whose body can be made anew, after
 // an error or a status that is retryable (408, 425, 429, 500, 502, 503, 504); any request whose body can be made anew when
-// the target refused it (a bulkhead.Handler says so, with Holdfast-Refused: yes, which is no failure of the target), or the
-// connection was never made. Upgrades and CONNECT are sent once.
+// the target refused it (a bulkhead.Handler says so: 503 or 429 with Holdfast-Refused: yes), or the connection was never made.
+// Upgrades and CONNECT are sent once.
+//
+// What a target refuses is no failure of it, and moving on is not asked of the Budget: it costs one attempt, of MaxTries. A target
+// that refuses all is not ejected for that; a Probe can find it out. All targets are believed in this. Where one is not to be, take
+// the header from its responses below this Transport.
 //
 // What comes back: the first good response; else the last response, with a nil error and its body unread; an error only if
 // the last attempt had no response: an [*Error], or that attempt's own where another target would not have mended it (the

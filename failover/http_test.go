@@ -165,6 +165,10 @@ func TestRepeats(t *testing.T) {
 		w.Header().Set("Holdfast-Refused", "yes")
 		w.WriteHeader(503)
 	}
+	leftOver := func(w http.ResponseWriter, _ *http.Request) { // the mark of a refusal, on an answer that is another
+		w.Header().Set("Holdfast-Refused", "yes")
+		w.WriteHeader(500)
+	}
 	for _, row := range []struct {
 		method  string
 		again   bool // it has a GetBody
@@ -193,6 +197,7 @@ func TestRepeats(t *testing.T) {
 		{"PATCH", true, nil, says(503, "no"), false},
 		{"POST", true, nil, shed, true}, // no work was done
 		{"POST", false, nil, shed, false},
+		{"POST", true, nil, leftOver, false},
 	} {
 		t.Run(fmt.Sprint(row.method, row.again, row.header), func(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *backend) {

@@ -48,9 +48,13 @@ const yes = "yes"
 // MarkRefused marks a response as such an answer. h is the response's header, before it is written.
 func MarkRefused(h http.Header) { h.Set(RefusedHeader, yes) }
 
-// Refused reports whether a response is marked so.
-func Refused(h http.Header) bool {
-	for _, line := range h[RefusedHeader] {
+// Refused reports whether a response is marked so. Of another status than those that a request without a place is answered with,
+// the mark has been left over by who answered something else in the end, and that may be after work was done.
+func Refused(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return false
+	}
+	for _, line := range resp.Header[RefusedHeader] {
 		if strings.EqualFold(textproto.TrimString(line), yes) {
 			return true
 		}
@@ -61,7 +65,7 @@ func Refused(h http.Header) bool {
 // Verdict is a response as an error: a [StatusError], and a refusal if it is marked as one.
 func Verdict(resp *http.Response, now time.Time) error {
 	status := NewStatusError(resp, now)
-	if Refused(resp.Header) {
+	if Refused(resp) {
 		return &refusedThere{status}
 	}
 	return status
