@@ -20,9 +20,10 @@ type call struct {
 
 	sent atomic.Int64 // requests that have reached the wire
 
-	outcome outcome
-	late    time.Duration // after the context had ended; below zero: in time
-	allowed time.Duration // how late it may be because nobody can leave it
+	returned atomic.Bool // until then nobody may read what follows
+	outcome  outcome
+	late     time.Duration // after the context had ended; below zero: in time
+	allowed  time.Duration // how late it may be because nobody can leave it
 }
 
 // planned is what a call is to be.
@@ -126,6 +127,7 @@ func (c *call) make(w *world) {
 	result := c.through(ctx, w)
 	c.late = time.Since(due)
 	c.judge(ctx, w, &result)
+	c.returned.Store(true)
 }
 
 // result is what came of a call.

@@ -155,6 +155,19 @@ func TestPlanted(t *testing.T) {
 			}
 			t.Error("there was no probe")
 		}, "breaker: 1 probes are under way"},
+		{"a target is left busy", func(t *testing.T, w *world) {
+			hold(t, policy(t, w, "failover").policy.Run)
+		}, "failover: 1 calls are under way at target"},
+		{"a call does not come back to a policy", func(t *testing.T, w *world) {
+			hold(t, policy(t, w, "hedge").tap.Run)
+		}, "hedge: 1 calls have not returned"},
+		{"a connection is left", func(t *testing.T, w *world) {
+			c, err := (&dialer{ledger: &w.connections}).DialContext(t.Context(), "tcp", w.site.urls[0].Host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+		}, "1 of 1 connections of the client are open"},
 		{"a call does not come to the stack", func(_ *testing.T, w *world) {
 			w.calls = []*call{{}}
 		}, "1 calls were made, and 0 have come to the stack"},
@@ -180,6 +193,18 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
+// hold begins a call that lasts until the test is over.
+func hold(t *testing.T, run func(context.Context, func(context.Context) error) error) {
+	t.Helper()
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = run(context.Background(), func(context.Context) error { close(begun); <-end; return nil })
+	}()
+	<-begun
+	t.Cleanup(func() { close(end); <-ended })
+}
+
 // TestPlantedLate: a call is late when it is later than the bound, and what the machine is, and what nobody could leave.
 func TestPlantedLate(t *testing.T) {
 	for _, test := range []struct {
@@ -199,11 +224,39 @@ func TestPlantedLate(t *testing.T) {
 		s.lag.add(nap{now.Add(ms), test.lag})
 		s.lag.add(nap{now.Add(3 * time.Second), time.Minute}) // and after
 		w := &world{began: now, ended: now.Add(2 * time.Second), calls: []*call{{planned: planned{door: &doors[0]}, late: test.late, allowed: test.allowed}}}
+		w.calls[0].returned.Store(true)
 		s.judgeTimes([]*world{w})
 		if got := len(w.complaints.list()) > 0; got != test.want {
 			t.Errorf("%+v: complaints %q", test, w.complaints.list())
 		}
 	}
+}
+
+// TestPlantedHang: a call that does not return is told by its name, is in no column of the report, and the soak is over.
+func TestPlantedHang(t *testing.T) {
+	before := stuck
+	stuck = 30 * ms
+	defer func() { stuck = before }()
+	w := testWorld(t, plain)
+	end, ended := make(chan struct{}), make(chan struct{})
+	hangs := door{"planted", func(context.Context, *world, *call) ([]byte, error) {
+		defer close(ended)
+		<-end
+		return nil, errTime
+	}}
+	w.calls = []*call{{planned: planned{id: "call-7", door: &hangs, deadline: time.Second}}}
+	if w.burst() {
+		t.Error("all calls have returned, it says")
+	}
+	wantComplaint(t, w, "call-7 (planted")
+	s := &soak{lag: &lag{}, tally: newTally()}
+	s.judgeTimes([]*world{w})
+	s.tally.add(w, 1)
+	if sum := s.tally.sum(); sum.calls != 1 || sum.outcomes != [outcomes]int{} {
+		t.Errorf("%d calls, with outcomes %v", sum.calls, sum.outcomes)
+	}
+	close(end)
+	<-ended
 }
 
 // TestPlantedGoroutine: who has left it is told, with its stack.

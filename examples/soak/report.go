@@ -46,8 +46,11 @@ func (t *tally) add(w *world, violations int) {
 
 func (l *line) add(c *call) {
 	l.calls++
-	l.outcomes[c.outcome]++
 	l.requests += c.sent.Load()
+	if !c.returned.Load() {
+		return // into no column
+	}
+	l.outcomes[c.outcome]++
 	l.latest = max(l.latest, c.late)
 }
 
