@@ -32,6 +32,7 @@ type modelTarget struct {
 	good      int // trials
 	trial     bool
 	trialFrom time.Duration
+	rest      time.Duration // after a trial was refused: none until then
 	underWay  int
 }
 
@@ -93,7 +94,7 @@ func (m *model) becomes(t *modelTarget, s failover.State) { t.state, t.since = s
 // begins is what a call must get: the one whose turn for a trial it is, or one of these.
 func (m *model) begins() (trial *modelTarget, others []*modelTarget) {
 	for _, t := range m.targets {
-		if t.state == failover.Probing && (!t.trial || m.now()-t.trialFrom >= 30*time.Second) {
+		if t.state == failover.Probing && (!t.trial || m.now()-t.trialFrom >= 30*time.Second) && (m.now() >= t.rest || m.ready() == 0) {
 			return t, nil
 		}
 		if t.state == failover.Healthy || m.panics() {
@@ -131,6 +132,9 @@ func (m *model) ends(l modelLease, err error) {
 	t.underWay--
 	if l.trial && l.began >= t.trialFrom {
 		t.trial = false
+	}
+	if l.trial && err == errRefusal {
+		t.rest = m.now() + m.config.EjectFor/10
 	}
 	switch {
 	case err == errCancelled || err == errRefusal:

@@ -72,12 +72,13 @@ func (g *core) wentWrong(set *settings, t *target, began time.Duration, word str
 
 // turnedAway: it was refused, which is no failure, but makes the target no more attractive either.
 func (g *core) turnedAway(set *settings, t *target, began time.Duration, trial bool) {
+	now := g.now()
 	t.inFlight.add(-1)
 	if set.balance == PeakEWMA {
-		now := g.now()
 		t.cost.penalise(int64(now), now-began)
 	}
 	if trial {
+		t.refused.Store(max(int64(now), 1))
 		t.trial.over(began)
 	}
 }

@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -65,4 +66,61 @@ func TestPickWithABadCallback(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A target whose ejection was over, and which refused the call that was to find out about it, had the next call too, and so each.
+func TestRefusedTrials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ejectFor = time.Second
+		c := failover.Config[int]{Targets: targets(2), ConsecutiveFailures: 1, EjectFor: ejectFor, GoodProbes: 1}
+		g := failover.MustNew(c)
+		at := make(map[int]int)
+		err := errDown
+		ask := func() {
+			got, failed := failover.Do(t.Context(), g, func(_ context.Context, target int) (int, error) {
+				if at[target]++; target == 0 {
+					return 0, err
+				}
+				return target, nil
+			})
+			if failed != nil || err != nil && got != 1 {
+				t.Fatal(got, failed)
+			}
+		}
+		ask()
+		time.Sleep(ejectFor)
+		err = turnedAway{}
+		at = make(map[int]int)
+		for range 1000 { // ten ejections
+			ask()
+			time.Sleep(ejectFor / 100)
+		}
+		if at[0] < 90 || at[0] > 110 || at[1] != 1000 {
+			t.Errorf("calls at each target: %v", at)
+		}
+		err = nil
+		time.Sleep(ejectFor / 10)
+		ask()
+		if got := stateOf(g, c.Targets[0].Name); got != failover.Healthy {
+			t.Errorf("it refuses no more, and is %v", got)
+		}
+	})
+}
+
+// Where no other target is healthy, there is nothing that a call could do instead.
+func TestRefusedTrialsOfTheOnlyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := failover.MustNew(failover.Config[int]{Targets: targets(1), ConsecutiveFailures: 1, EjectFor: time.Second, PanicBelow: -1})
+		ask := func(err error) error { return g.Run(t.Context(), func(context.Context, int) error { return err }) }
+		_ = ask(errDown)
+		time.Sleep(time.Second)
+		for range 3 {
+			if err := ask(turnedAway{}); !errors.Is(err, turnedAway{}) {
+				t.Error(err)
+			}
+		}
+		if err := ask(nil); err != nil {
+			t.Error(err)
+		}
+	})
 }

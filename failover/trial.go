@@ -42,12 +42,19 @@ func (g *core) tryOut(t *table, patient bool, now int64) *target {
 		if patient && now-x.since.Load() < int64(t.set.ejectFor) {
 			continue
 		}
+		if refused := x.refused.Load(); refused != 0 && t.ready > 0 && now-refused < int64(t.set.ejectFor)/trialsRefused {
+			continue
+		}
 		if x.trial.take(now, max(t.set.maxEjectFor, longestTrial)) {
 			return x
 		}
 	}
 	return nil
 }
+
+// trialsRefused is how many trials of a target there are in the time of an ejection, if it refuses them and another is healthy. It
+// says neither that the target is well nor that it is not; without a bound each call would go there first.
+const trialsRefused = 10
 
 // fewTrials are so many that calls may begin with all of them in a row.
 const fewTrials = 8
