@@ -92,7 +92,8 @@ func TestExperimentE12(t *testing.T) {
 	})
 	r.Print(t, `
 Goal: from 1.3x on at least 98 % of the capacity, and at 0.9x at least 99 % of the offered.
-FIFO serves those who have waited for longest, and they are about to go; the semaphore refuses whom it could have served a
+FIFO serves those who have waited for longest, and they are about to go: what it answers in time is what came in the first moments,
+before its queue was long. The semaphore refuses whom it could have served a
 moment later. CoDel and LIFO, which go by time alone, lose calls below the capacity too, in queues that move. From 1.15x on
 LIFO with expiry is the most that can be had; a Bulkhead comes as near to it as the times drawn allow to tell.`)
 }
