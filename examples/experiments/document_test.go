@@ -114,3 +114,28 @@ func TestShowWithABadFolder(t *testing.T) {
 		t.Errorf("%v, after %q", err, out.String())
 	}
 }
+
+// The page in the repository has the models as the tests state them now.
+func TestThePageIsOfTheseTests(t *testing.T) {
+	root, err := moduleRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "experiments.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := findTests(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range all {
+		var d document
+		d.paragraphs(shows.ReplaceAllString(of.doc, "This "))
+		for _, p := range strings.Split(strings.TrimSpace(d.text.String()), "\n\n") {
+			if !strings.Contains(string(page), "\n"+p+"\n") {
+				t.Errorf("docs/experiments.md lacks a paragraph of %s in %s: go run ./examples/experiments writes it again\n%s", of.name, of.pkg, p)
+			}
+		}
+	}
+}
