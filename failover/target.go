@@ -53,11 +53,11 @@ type state struct {
 	paused    atomic.Int64   // until when it is passed over: it would be ejected, but no more may be; 0: it is not
 	rampFrom  atomic.Int64   // when its slow start began; 0: there is none under way
 	trial     trial          // a call finds out whether it is well again
-	refused   atomic.Int64   // when that was refused the last time; 0: it was not
 	good      stripe.Counter // successes and their time, since the last judgement: see packed
 	excess    atomic.Int64   // of those times, what was above core.heeded
 	bad       atomic.Uint64  // failures since then
 	lastTry   atomic.Int64   // as a last resort
+	refused   atomic.Int64   // when a trial was refused the last time; 0: none was
 	rhythm    rhythm         // of its successes, for Suspicion
 	lastError atomic.Pointer[string]
 
