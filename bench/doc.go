@@ -8,7 +8,7 @@
 // A benchmark's name is its group, the job, and the side: BenchmarkStack/three/holdfast. The side "floor" is what no library
 // can be below. To compare two commits, keep what each has measured and have benchstat compare it:
 //
-//	go run ./bench/report -raw old.txt                # at one commit
-//	go run ./bench/report -raw new.txt                # at the other
+//	go run ./bench/report -only . -count 10 -raw old.txt   # at one commit; nothing else is written
+//	go run ./bench/report -only . -count 10 -raw new.txt   # at the other
 //	GOWORK=off go -C tools tool benchstat "$PWD/old.txt" "$PWD/new.txt"
 package bench

@@ -34,9 +34,9 @@ const (
 var bounds = []bound{
 	{"every job", "first among the peers that do the same work, on one core", func(r *report) verdict { return r.first(1) }, whyNotFirst},
 	{"every job", "the same on two cores", func(r *report) verdict { return r.first(2) }, whyNotFirst},
-	{"every job", "0 allocations where the caller's function needs none", (*report).noAllocations, nil},
+	{"every job", "0 allocations where the caller's function needs none", (*report).noAllocations, whyAllocates},
 	{"stack of three", "≤ 130 ns, 0 allocations; nested by hand and by Wrap", func(r *report) verdict { return r.stack("three", stackNs, 0) }, nil},
-	{"with an attempt timeout", "≤ 400 ns, ≤ 1 allocation", func(r *report) verdict { return r.stack("timeout", timeoutNs, 1) }, nil},
+	{"with an attempt timeout", "≤ 400 ns, ≤ 1 allocation; of a function that does not ask for Done", func(r *report) verdict { return r.stack("timeout", timeoutNs, 1) }, nil},
 	{"with an SDK that drops (NeverSample)", "≤ 500 ns over no SDK for a stack of three", (*report).drops, whyDrops},
 	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.6 × hand-nested", func(r *report) verdict { return r.httpStack("hand-nested", overNested) }, nil},
 	{"HTTP stack over a stub, with an attempt timeout", "≤ 0.25 × failsafehttp", func(r *report) verdict { return r.httpStack("failsafehttp", overFailsafe) }, nil},
@@ -63,29 +63,33 @@ func (r *report) first(cores int) verdict {
 	return v
 }
 
-// needsNone says that the caller's function needs no allocation and the job can be done without: no goroutine is started, no
-// context made, no error told of.
+// needsNone says that the caller's function needs no allocation and the job can be done without: no goroutine is started or
+// waited for, no context made, no error of the function's own. The page says which jobs those are: see allocating.
 func needsNone(j job) bool {
 	switch j.group {
 	case "Timeout", "Hedge", "HTTP":
 		return false
 	}
-	return !slices.Contains([]string{"Retry/failures", "Stack/timeout", "Failover/first", "Bulkhead/contended"}, j.id(""))
+	return !slices.Contains([]string{"Retry/failures", "Stack/timeout", "Bulkhead/contended"}, j.id(""))
 }
+
+// allocating is what needsNone says no to.
+const allocating = "Timeout, Hedge, HTTP, Retry failures, Stack timeout and Bulkhead contended need some"
 
 func (r *report) noAllocations() verdict {
 	v, n := verdict{}, 0
 	for _, j := range jobs {
-		if !needsNone(j) || len(r.results[j.key(ours, 1)]) == 0 {
+		k := j.key(ours, 1)
+		if !needsNone(j) || len(r.results[k]) == 0 {
 			continue
 		}
 		n++
-		if a := r.median(j.key(ours, 1), allocs); a > 0 {
-			v.missed = append(v.missed, miss{j.id(""), count(a)})
+		if a, bytes := r.median(k, allocs), r.median(k, bytesA); a > 0 || bytes > 0 { // bytes only: less than one for two calls
+			v.missed = append(v.missed, miss{j.id(""), fmt.Sprintf("%s, %s bytes", count(a), count(bytes))})
 		}
 	}
 	v.unknown, v.met = n == 0, len(v.missed) == 0
-	v.measured = fmt.Sprintf("none in %d of %d", n-len(v.missed), n)
+	v.measured = fmt.Sprintf("none in %d of %d; %s", n-len(v.missed), n, allocating)
 	return v
 }
 

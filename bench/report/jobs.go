@@ -40,7 +40,7 @@ var jobs = []job{
 	{group: "Failover", name: "first", what: "the first of two functions fails, the second answers", floor: "two bare calls"},
 	{group: "Stack", name: "three", what: "retry, breaker, bulkhead", floor: "five atomic counters, an atomic load and the call"},
 	{group: "Stack", name: "timeout", what: "retry, breaker, bulkhead, a time limit for each attempt", floor: "five atomic counters, an atomic load and the call"},
-	{group: "HTTP", name: "retry", what: "GET, 200 over a stub: retry", floor: "the stub"},
+	{group: "HTTP", name: "retry", what: "GET, 200 over a stub, which does not look at its context: retry", floor: "the stub"},
 	{group: "HTTP", name: "stack", what: "retry, breaker, bulkhead", floor: "the stub"},
 	{group: "HTTP", name: "stack-timeout", what: "retry, breaker, bulkhead, a time limit for each attempt", floor: "the stub"},
 	{group: "HTTP", name: "hedge", what: "hedge, none fires", floor: "the stub"},

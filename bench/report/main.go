@@ -8,6 +8,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,6 +35,10 @@ func main() {
 	flag.DurationVar(&o.benchtime, "benchtime", 70*time.Millisecond, "how long a side of a job is measured in a round")
 	flag.StringVar(&o.raw, "raw", "", "also write what the benchmarks print to this `file`, for benchstat")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "report: %q: want flags only\n", flag.Args())
+		os.Exit(2)
+	}
 	if err := o.run(*only); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
@@ -54,15 +60,18 @@ func (o options) run(only string) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	found, raw, err := measure(dir, o)
-	if err != nil {
-		return err
-	}
-	if o.raw != "" {
-		if err := os.WriteFile(o.raw, raw, 0o666); err != nil {
+	if o.raw != "" { // that it cannot be written is said before minutes are spent
+		if err := os.WriteFile(o.raw, nil, 0o666); err != nil {
 			return err
 		}
+	}
+	start := time.Now()
+	found, raw, err := measure(dir, o)
+	if o.raw != "" { // of a run that failed too
+		err = errors.Join(err, os.WriteFile(o.raw, raw, 0o666))
+	}
+	if err != nil {
+		return err
 	}
 	r := &report{results: found, count: o.count, benchtime: o.benchtime, date: start, about: aboutMachine(dir, raw)}
 	if o.short || only != "" {
@@ -72,14 +81,23 @@ func (o options) run(only string) error {
 	if err := r.charts(dir); err != nil {
 		return err
 	}
-	return write(filepath.Join(dir, "RESULTS.md"), r.markdown)
+	return write(filepath.Join(dir, "RESULTS.md"), func(w io.Writer) error { r.markdown(w); return nil })
 }
 
-func write(name string, to func(io.Writer)) error {
-	f, err := os.Create(name)
+// write replaces a file as a whole, or leaves it as it was.
+func write(name string, to func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := to(&b); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
 	if err != nil {
 		return err
 	}
-	to(f)
-	return f.Close()
+	defer os.Remove(temp.Name()) // finds none once it has been renamed
+	_, err = b.WriteTo(temp)
+	if err := errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), name)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// page writes Markdown. An error shows when the file is closed.
+// page writes Markdown, to memory: that does not fail.
 type page struct{ io.Writer }
 
 func (p page) para(format string, args ...any) { fmt.Fprintf(p, format+"\n\n", args...) }
@@ -47,9 +47,9 @@ func (r *report) markdown(w io.Writer) {
 		p.para("**%s.** %s", b.group, b.text)
 	}
 	p.para("## Two commits")
-	p.para("What was measured at one commit is compared with another by benchstat, which says what is chance. Measure both on one machine, one after the other:")
-	p.para("```sh\ngo run ./bench/report -raw old.txt   # at the one\ngo run ./bench/report -raw new.txt   # at the other\nGOWORK=off go -C tools tool benchstat \"$PWD/old.txt\" \"$PWD/new.txt\"\n```")
-	fmt.Fprintln(p, "`-only 'Stack|HTTP'` measures some groups only, `-count 10` more rounds. No test fails by a time: CI runs `-short`, and prints the ratios.")
+	p.para("What was measured at one commit is compared with another by benchstat, which says what is chance. Measure both on one machine, one after the other (with -only nothing but the file is written, so that the other commit can be checked out):")
+	p.para("```sh\ngo run ./bench/report -only . -count 10 -raw old.txt   # at the one\ngo run ./bench/report -only . -count 10 -raw new.txt   # at the other\nGOWORK=off go -C tools tool benchstat \"$PWD/old.txt\" \"$PWD/new.txt\"\n```")
+	fmt.Fprintln(p, "`-only 'Stack|HTTP'` measures some groups only. No test fails by a time: CI runs `-short`, and prints the ratios.")
 }
 
 func (r *report) boundsSection(p page) {
@@ -77,7 +77,7 @@ func (b bound) explain(p page, v verdict) {
 	for _, m := range missed {
 		text := b.why[m.job]
 		if text == "" {
-			text = "Not explained by a profile: it was within the bound when the profiles were made."
+			text = "Not explained: the profiles that the reasons here are from do not have it."
 		}
 		if m.job != "" {
 			m.job += ", "

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -92,13 +94,18 @@ func (p pass) matching(o options) []string {
 }
 
 func (p pass) run(dir, binary string, groups []string, base time.Duration) ([]byte, error) {
-	c := exec.Command(binary, "-test.run", "^$", "-test.bench", "^Benchmark("+strings.Join(groups, "|")+")$",
-		"-test.cpu", p.cpu, "-test.benchtime", p.time(base), "-test.timeout", "10m")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute+2000*base) // -test.timeout is not for benchmarks
+	defer cancel()
+	c := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.bench", "^Benchmark("+strings.Join(groups, "|")+")$",
+		"-test.cpu", p.cpu, "-test.benchtime", p.time(base))
 	c.Dir = dir
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, os.Stderr
 	if err := c.Run(); err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(groups, ", "), err, out.String())
+		if ctx.Err() != nil {
+			err = errors.New("killed: it ran for too long")
+		}
+		return out.Bytes(), fmt.Errorf("%s: %w\n%s", strings.Join(groups, ", "), err, out.String())
 	}
 	return out.Bytes(), nil
 }

@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -129,6 +133,39 @@ func TestMarkdown(t *testing.T) {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is not on the page:\n%s", want, page.String())
 		}
+	}
+}
+
+// What cannot be written as a whole does not take the place of what there was.
+func TestWriteIsAllOrNothing(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "RESULTS.md")
+	put := func(text string, fault error) error {
+		return write(name, func(w io.Writer) error { _, _ = io.WriteString(w, text); return fault })
+	}
+	if err := put("old", nil); err != nil {
+		t.Fatal(err)
+	}
+	boom := errors.New("boom")
+	if err := put("half of the n", boom); !errors.Is(err, boom) {
+		t.Errorf("%v, want %v", err, boom)
+	}
+	if text, err := os.ReadFile(name); err != nil || string(text) != "old" {
+		t.Errorf("%q, %v; want what there was", text, err)
+	}
+	if err := put("new", nil); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Dir(name))
+	if text, _ := os.ReadFile(name); err != nil || len(files) != 1 || string(text) != "new" {
+		t.Errorf("%q, %v, %v; want one new file", text, files, err)
+	}
+}
+
+// A call that makes an allocation now and then has bytes, if no whole allocation.
+func TestAllocationNowAndThen(t *testing.T) {
+	r := found(strings.Replace(printed, "100 ns/op	       0 B/op", "100 ns/op	       3 B/op", 1))
+	if v := r.noAllocations(); v.met || len(v.missed) != 1 {
+		t.Errorf("%+v, want one that misses", v)
 	}
 }
 

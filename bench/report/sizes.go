@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -120,12 +118,8 @@ func (r *report) charts(dir string) error {
 		if len(c.Series) == 0 {
 			continue
 		}
-		var err error
-		if fault := write(filepath.Join(dir, s.file()), func(w io.Writer) { err = c.SVG(w) }); fault != nil {
-			return fault
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.file(), err)
+		if err := write(filepath.Join(dir, s.file()), c.SVG); err != nil {
+			return err
 		}
 	}
 	return nil

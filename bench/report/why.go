@@ -4,9 +4,13 @@ package main
 // and holds for what was measured then.
 
 var whyNotFirst = map[string]string{
-	"Timeout/asked":      "The peers cancel the context of an attempt that succeeded. Holdfast does not, because what it returned may still be read under it: a body, rows, a stream. So that context goes on following the caller's, and has to leave nothing behind when it is dropped: for each call that asked for Done two weak pointers and a cleanup of the runtime, a third of the time, and a fifth again to mark and to sweep them. What is armed (a channel, a timer, the registration with the caller's context) is what `context.WithTimeout` arms. In a Transport the context ends with the body instead, and HTTP stack-timeout is first.",
+	"Timeout/asked":      "The peers cancel the context of an attempt that succeeded. Holdfast does not, because what it returned may still be read under it: a body, rows, a stream. So that context goes on following the caller's, and has to leave nothing behind when it is dropped: for each call that asked for Done two weak pointers and a cleanup of the runtime, a third of the time, and a fifth again to mark and to sweep them. What is armed (a channel, a timer, the registration with the caller's context) is what `context.WithTimeout` arms. In a Transport the context ends with the body instead: what that costs where Done is asked for is under GET over loopback, with a time limit, as the stub of the HTTP jobs does not ask.",
 	"Bulkhead/contended": "A goroutine that is parked and made ready again is most of it, and the same on both sides. A quarter of the difference are two looks at the clock, when a call joins the queue and when it is answered: the queue's controlled delay, MaxWait and the metric of waits go by them. The rest is spread: priorities, the deadline of who waits, the histogram of waits. With very many that wait, each stack holds more frames than the semaphore's.",
 	"Rate/free":          "The same limiter, and the semaphore's part is faster. But holdfast's lock is around the look at the clock as well, because a limiter that is told an earlier time after a later one counts the time between twice; the peer's is not. Two locks and the clock are half of the time.",
+}
+
+var whyAllocates = map[string]string{
+	"Failover/first": "A list of the errors, in case all fail.",
 }
 
 var whyDrops = map[string]string{
