@@ -33,7 +33,7 @@ func BenchmarkLoopback(b *testing.B) {
 		compare(b, server.URL, clients(0, append([]tripper{
 			{"floor", base},
 			{"holdfast.retry", retry.Transport(retry.MustNew(three.retry), base)},
-			{"holdfast.hedge", hedge.Transport(hedge.MustNew(hedge.Config{}), base)},
+			{"holdfast.hedge", hedge.Transport(hedge.MustNew(hedge.Config{Delay: time.Second}), base)},
 			{"go-retryablehttp", retryable(base)},
 			{"hedgedhttp", hedged(b, base)},
 		}, httpStacks(three, base)...)))

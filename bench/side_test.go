@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,8 @@ func share(b *testing.B, goroutines int, bind func(context.Context) func() error
 		})
 	}
 	ready.Wait()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	had := processorTime()
 	b.ResetTimer()
 	close(start)
@@ -81,6 +84,9 @@ func share(b *testing.B, goroutines int, bind func(context.Context) func() error
 	if took := processorTime() - had; took > 0 {
 		b.ReportMetric(float64(took)/float64(b.N), "cpu-ns/op")
 	}
+	runtime.ReadMemStats(&after)
+	// Rounded: testing.B cuts off what is after the point, and takes 1.99 allocations for one.
+	b.ReportMetric(math.Round(float64(after.Mallocs-before.Mallocs)/float64(b.N)), "allocs/op")
 	runtime.KeepAlive(liveHeap)
 }
 
