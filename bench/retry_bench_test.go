@@ -21,16 +21,20 @@ import (
 func BenchmarkRetry(b *testing.B) {
 	fn := work
 	measure(b, "success", append([]side{bare()}, retries(func() func(context.Context) (int, error) { return fn })...)...)
-	fails := does("floor", func(ctx context.Context) error {
-		var n twice
-		fn := n.work
+	fails := func() func(context.Context) (int, error) { return new(twice).work }
+	measure(b, "failures", append([]side{untilItSucceeds(fails)}, retries(fails)...)...)
+}
+
+// untilItSucceeds is the floor of a call that fails. As in retries, fn returns the function of one call.
+func untilItSucceeds(fn func() func(context.Context) (int, error)) side {
+	return does("floor", func(ctx context.Context) error {
+		fn := fn()
 		for {
 			if _, err := fn(ctx); err == nil {
 				return nil
 			}
 		}
 	})
-	measure(b, "failures", append([]side{fails}, retries(func() func(context.Context) (int, error) { return new(twice).work })...)...)
 }
 
 // retries are the sides. fn returns the function of one call.
