@@ -22,8 +22,8 @@ import (
 )
 
 // BenchmarkBulkhead takes a place, calls, and gives it back. Free: there are places enough. Contended: eight goroutines want
-// the only one, and wait in turn, first come first served. Refused: the only place is taken, and nobody waits. Adaptive:
-// the limit is found from latency, and does not bind.
+// the only one, and wait in turn, first come first served. Refused: the only place is taken, and nobody waits. Try: the same,
+// by who asks for a place and makes no call. Adaptive: the limit is found from latency, and does not bind.
 func BenchmarkBulkhead(b *testing.B) {
 	measure(b, "free", append([]side{twoAtomics()}, bulkheads(places, 0, work)...)...)
 	crowd(b, "contended", 8, append([]side{mutex()}, bulkheads(1, 8, yields)...)...)
@@ -126,13 +126,16 @@ func benchmarkRefused(b *testing.B) {
 	measure(b, "refused",
 		does("floor", func(context.Context) error { return no(taken.Load() == 0) }),
 		does("holdfast", func(ctx context.Context) error { _, err := bulkhead.Do(ctx, ours, fn); return refused(err) }),
-		does("holdfast.TryAcquire", func(context.Context) error { _, err := ours.TryAcquire(); return refused(err) }),
-		does("failsafe-go.TryAcquirePermit", func(context.Context) error { return no(theirs.TryAcquirePermit()) }),
 		side{full.name, func(ctx context.Context) func() error {
 			call := full.bind(ctx)
 			return func() error { return refused(call()) }
 		}},
-		does("x-sync-semaphore.TryAcquire", func(context.Context) error { return no(weighted.TryAcquire(1)) }),
+	)
+	measure(b, "try",
+		does("floor", func(context.Context) error { return no(taken.Load() == 0) }),
+		does("holdfast", func(context.Context) error { _, err := ours.TryAcquire(); return refused(err) }),
+		does("failsafe-go", func(context.Context) error { return no(theirs.TryAcquirePermit()) }),
+		does("x-sync-semaphore", func(context.Context) error { return no(weighted.TryAcquire(1)) }),
 	)
 }
 

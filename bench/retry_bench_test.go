@@ -46,7 +46,6 @@ func retries(fn func() func(context.Context) (int, error)) []side {
 		retrygo.Attempts(attempts), retrygo.LastErrorOnly(true), retrygo.Delay(0), retrygo.DelayType(retrygo.FixedDelay),
 	}
 	options = options[:len(options):len(options)]
-	reused := retrygo.NewWithData[int](options...)
 	resiliency := retrier.New(retrier.ConstantBackoff(attempts-1, 0), nil)
 	return []side{
 		does("holdfast", func(ctx context.Context) error {
@@ -77,14 +76,17 @@ func retries(fn func() func(context.Context) (int, error)) []side {
 				backoff5.WithBackOff(&backoff5.ZeroBackOff{}), backoff5.WithMaxTries(attempts))
 			return err
 		}),
-		does("retry-go", func(ctx context.Context) error { // the context is one of its options
+		{"retry-go", func(ctx context.Context) func() error { // the context is one of its options
+			retrier := retrygo.NewWithData[int](append(options, retrygo.Context(ctx))...)
+			return func() error {
+				fn := fn()
+				_, err := retrier.Do(func() (int, error) { return fn(ctx) })
+				return err
+			}
+		}},
+		does("retry-go.per-call", func(ctx context.Context) error { // where each call has a context of its own
 			fn := fn()
 			_, err := retrygo.NewWithData[int](append(options, retrygo.Context(ctx))...).Do(func() (int, error) { return fn(ctx) })
-			return err
-		}),
-		does("retry-go.reused", func(ctx context.Context) error {
-			fn := fn()
-			_, err := reused.Do(func() (int, error) { return fn(ctx) })
 			return err
 		}),
 		does("go-retry", func(ctx context.Context) error {
@@ -98,10 +100,13 @@ func retries(fn func() func(context.Context) (int, error)) []side {
 		}),
 		does("go-resiliency", func(ctx context.Context) error {
 			fn := fn()
-			return resiliency.RunCtx(ctx, func(ctx context.Context) error {
-				_, err := fn(ctx)
+			var v int
+			err := resiliency.RunCtx(ctx, func(ctx context.Context) (err error) {
+				v, err = fn(ctx)
 				return err
 			})
+			_ = v
+			return err
 		}),
 	}
 }

@@ -154,7 +154,7 @@ func (r *report) notes(p page) {
 	p.para("¹ Does less, and is not what holdfast is held against:")
 	for _, j := range jobs {
 		for _, side := range r.sides(j) {
-			if note := lesser[j.id(side)]; note != "" && note != "As above." {
+			if note := lesser[j.id(side)]; note != "" {
 				fmt.Fprintf(p, "- %s %s, %s: %s\n", j.group, j.name, side, note)
 			}
 		}

@@ -20,9 +20,9 @@ BenchmarkStack/three/holdfast-2    	 1000	        80 ns/op	       0 B/op	       
 BenchmarkStack/three/holdfast.Wrap 	 1000	       140 ns/op	       0 B/op	       0 allocs/op
 BenchmarkStack/three/hand-nested   	 1000	       200 ns/op	      72 B/op	       3 allocs/op
 BenchmarkStack/three/failsafe-go   	 1000	      1000 ns/op	     608 B/op	      20 allocs/op
-BenchmarkRetry/success/holdfast    	 1000	        20 ns/op	       0 B/op	       0 allocs/op
-BenchmarkRetry/success/retry-go.reused 	 1000	        10 ns/op	       0 B/op	       0 allocs/op
-BenchmarkRetry/success/backoff-v4  	 1000	        10 ns/op	      72 B/op	       3 allocs/op
+BenchmarkRate/free/holdfast        	 1000	        20 ns/op	       0 B/op	       0 allocs/op
+BenchmarkRate/free/x-time-rate     	 1000	         5 ns/op	       0 B/op	       0 allocs/op
+BenchmarkRate/free/semaphore+rate  	 1000	        10 ns/op	       0 B/op	       0 allocs/op
 BenchmarkKeys/10/holdfast-2        	 1000	        10 ns/op
 BenchmarkKeys/100/holdfast-2       	 1000	        20 ns/op
 BenchmarkLoopback/get              	 9000	     10000 floor:mean-ns	     50000 floor:p99-ns	     10200 holdfast:mean-ns	     52000 holdfast:p99-ns
@@ -37,12 +37,12 @@ func found(raws ...string) *report {
 func TestParse(t *testing.T) {
 	r := found(printed)
 	for k, want := range map[key]float64{
-		{"Stack", "three", "holdfast", 1}:          100,
-		{"Stack", "three", "holdfast", 2}:          80,
-		{"Stack", "three", "holdfast.Wrap", 1}:     140,
-		{"Retry", "success", "backoff-v4", 1}:      10,
-		{"Retry", "success", "retry-go.reused", 1}: 10,
-		{"Keys", "100", "holdfast", 2}:             20,
+		{"Stack", "three", "holdfast", 1}:      100,
+		{"Stack", "three", "holdfast", 2}:      80,
+		{"Stack", "three", "holdfast.Wrap", 1}: 140,
+		{"Rate", "free", "semaphore+rate", 1}:  10,
+		{"Rate", "free", "x-time-rate", 1}:     5,
+		{"Keys", "100", "holdfast", 2}:         20,
 	} {
 		if got := r.median(k, perOp); got != want {
 			t.Errorf("%v: %v ns, want %v", k, got, want)
@@ -93,7 +93,7 @@ func TestHad(t *testing.T) {
 // The fastest peer is neither the floor, nor holdfast, nor one that does less.
 func TestFastest(t *testing.T) {
 	r := found(printed)
-	for name, want := range map[string]string{"Stack/three": "hand-nested", "Retry/success": "backoff-v4"} {
+	for name, want := range map[string]string{"Stack/three": "hand-nested", "Rate/free": "semaphore+rate"} {
 		group, job1, _ := strings.Cut(name, "/")
 		if got := r.fastest(job{group: group, name: job1}, 1); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -107,7 +107,7 @@ func TestBounds(t *testing.T) {
 		v    verdict
 		want string
 	}{
-		"first":       {r.first(1), "**missed**"}, // Retry success is twice backoff's
+		"first":       {r.first(1), "**missed**"}, // Rate free is twice semaphore+rate
 		"allocations": {r.noAllocations(), "met"},
 		"stack":       {r.stack("three", stackNs, 0), "**missed**"}, // Wrap
 		"timeout":     {r.stack("timeout", timeoutNs, 1), "not measured"},
@@ -120,7 +120,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %s (%+v), want %s", name, got, test.v, test.want)
 		}
 	}
-	if v := r.first(1); len(v.missed) != 1 || v.missed[0] != (miss{"Retry/success", "2.00 × backoff-v4"}) {
+	if v := r.first(1); len(v.missed) != 1 || v.missed[0] != (miss{"Rate/free", "2.00 × semaphore+rate"}) {
 		t.Errorf("first: missed %q", v.missed)
 	}
 }
@@ -129,7 +129,7 @@ func TestBounds(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	var page bytes.Buffer
 	found(printed, printed).markdown(&page)
-	for _, want := range []string{"**missed**", "| **holdfast** | 100 |", "Retry/success, 2.00 × backoff-v4", "retry-go.reused ¹", "bare client"} {
+	for _, want := range []string{"**missed**", "| **holdfast** | 100 |", "Rate/free, 2.00 × semaphore+rate", "x-time-rate ¹", "- Rate free, x-time-rate: It has no", "bare client"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is not on the page:\n%s", want, page.String())
 		}
