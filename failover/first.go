@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/cause"
@@ -28,7 +29,8 @@ func First[T any](ctx context.Context, fns ...func(context.Context) (T, error)) 
 	if ctx.Err() != nil {
 		return v, cause.Of("failover", ctx)
 	}
-	var errs []error
+	var few [4]error // on the stack, for a failure of the first that the second makes good
+	errs := few[:0]
 	for i, fn := range fns {
 		v, err = fn(ctx)
 		if err == nil {
@@ -48,7 +50,7 @@ func First[T any](ctx context.Context, fns ...func(context.Context) (T, error)) 
 	if len(errs) == 1 {
 		return v, errs[0]
 	}
-	return v, &FirstError{errs}
+	return v, &FirstError{slices.Clone(errs)}
 }
 
 // FirstError has the errors of several functions that [First] has called, in their order.

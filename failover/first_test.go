@@ -116,3 +116,16 @@ func TestFirstPanics(t *testing.T) {
 		t.Error("it went on after Goexit")
 	}
 }
+
+// A fallback that answers leaves nothing behind.
+func TestFirstAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ctx := context.Background()
+	down := func(context.Context) (int, error) { return 0, errDown }
+	up := func(context.Context) (int, error) { return 1, nil }
+	if n := testing.AllocsPerRun(100, func() { _, _ = failover.First(ctx, down, down, up) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
