@@ -12,9 +12,7 @@ var whyNotFirst = map[string]string{
 	"Rate/free":          "The same limiter, and the semaphore's part is faster. But holdfast's lock is around the look at the clock as well, because a limiter that is told an earlier time after a later one counts the time between twice; the peer's is not. Two locks and the clock are half of the time.",
 }
 
-var whyAllocates = map[string]string{
-	"Failover/first": "A list of the errors, in case all fail.",
-}
+var whyAllocates = map[string]string{}
 
 var whyDrops = map[string]string{
 	"": "Seven tenths of what is added is the SDK's own Start of the call's span (a span, a context, and the attributes that a sampler may want: 3 of the 4 allocations). The rest are the looks of three policies at what is installed, and at whether the span above them records.",
