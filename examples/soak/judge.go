@@ -122,7 +122,7 @@ func (c *call) judgeError(ctx context.Context, w *world, err error) {
 		w.complain("%s: its context was done, and the error does not say why: %v", c, err)
 	}
 	vanished := w.fault.chaos.Kind == chaos.BlackHole && w.settings.rate == 1
-	if vanished && !endOf(ctx, err) && !turnedAway(err) {
+	if vanished && !endOf(ctx, err) && !turnedAway(err) && !(w.fault.at != client && shed(err)) {
 		w.complain("%s: there is nothing to come from a black hole but the end of a context: %v", c, err)
 	}
 	if w.fault.at == client && !known(ctx, err) {
@@ -140,6 +140,13 @@ func endOf(ctx context.Context, err error) bool {
 func known(ctx context.Context, err error) bool {
 	var status *statusError
 	return endOf(ctx, err) || turnedAway(err) || errors.As(err, &status) || errors.Is(err, chaos.ErrInjected)
+}
+
+// shed reports whether a server has refused an attempt. Requests that vanish in it have its places until their clients go, and
+// its breaker counts them as slow while they are there.
+func shed(err error) bool {
+	var status *statusError
+	return errors.As(err, &status) && status.code == http.StatusServiceUnavailable
 }
 
 // turnedAway reports whether an attempt was refused: the only one, or one after others.
