@@ -19,6 +19,7 @@ type call struct {
 	planned
 
 	sent atomic.Int64 // requests that have reached the wire
+	shed atomic.Int64 // of these, those for which a server had no place, as it says
 
 	returned atomic.Bool // until then nobody may read what follows
 	outcome  outcome
@@ -98,7 +99,11 @@ func (t *counted) RoundTrip(req *http.Request) (*http.Response, error) {
 		own.GetBody = func() (io.ReadCloser, error) { return c.content(), nil }
 		req = &own
 	}
-	return t.RoundTripper.RoundTrip(req)
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Holdfast-Refused") == "yes" {
+		c.shed.Add(1)
+	}
+	return resp, err
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

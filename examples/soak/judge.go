@@ -21,7 +21,7 @@ const (
 	success outcome = iota
 	failure
 	ignored // the caller has gone
-	refused // nothing was sent
+	refused // nothing was sent, or nothing that a server had a place for
 	outcomes
 )
 
@@ -49,10 +49,10 @@ func (c *call) judge(ctx context.Context, w *world, r *result) {
 
 // judgeSent: how many requests a call makes follows from what became of it.
 func (c *call) judgeSent(w *world, err error) {
-	switch sent := int(c.sent.Load()); {
+	switch sent, shed := int(c.sent.Load()), int(c.shed.Load()); {
 	case c.cancel < 0 && sent > 0:
 		w.complain("%s: its context was done, and it has sent %d requests", c, sent)
-	case c.outcome == refused && sent > 0:
+	case c.outcome == refused && sent > 0 && shed == 0: // a server's refusal is the last response, and speaks for that request
 		w.complain("%s: it was refused, which says that nothing was done, and has sent %d requests: %v", c, sent, err)
 	case c.outcome == success && sent == 0:
 		w.complain("%s: it succeeded, and has sent nothing", c)

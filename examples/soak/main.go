@@ -8,7 +8,7 @@
 //     and goroutines are back to what they were;
 //   - that no call returns later than its context ended, but for a bound;
 //   - that each answer is that of its own call, each panic one that was injected, and each refusal one of a call that sent
-//     nothing.
+//     nothing but what servers have refused.
 //
 // It ends by itself, with a table of what it saw: when its time is over, and what is under way then has ended, or three quarters of
 // a minute later if that does not end. If something was not as it should be it exits with 1 and says what, where,
