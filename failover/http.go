@@ -117,6 +117,7 @@ type exchange struct {
 	req    *http.Request
 	next   http.RoundTripper
 	safe   bool        // it may be repeated after it may have reached a target
+	worked bool        // an attempt failed that may have been worked on
 	sent   bool        // an attempt had the caller's body
 	unsent bool        // the request of the attempt could not be made
 	body   *httpx.Body // of the attempt, if it is watched
@@ -172,6 +173,7 @@ func (x *exchange) send(ctx context.Context, to *url.URL) (*http.Response, error
 	req, x.body = httpx.WatchBody(req)
 	x.sent = true
 	resp, err := httpx.RoundTrip(x.next, req)
+	x.worked = x.worked || httpx.WorkedInVain(resp, err)
 	if err != nil || resp.StatusCode < 400 || !httpx.Retryable(resp.StatusCode) && !httpx.Failure(resp.StatusCode) {
 		return resp, err
 	}
@@ -286,6 +288,9 @@ func (x *exchange) noResponse(err error) error {
 // handOut makes a response the caller's. Until its body is closed it is work for the target.
 func (x *exchange) handOut(resp *http.Response) {
 	resp.Request = x.req
+	if x.worked {
+		httpx.UnmarkRefused(resp)
+	}
 	limited, t := x.limited, x.t
 	if httpx.IsUpgrade(x.req) && resp.StatusCode < 300 { // from here on it is a connection, and nobody's attempt
 		if limited != nil {

@@ -26,6 +26,7 @@ type exchange struct {
 	copied   *http.Request // what further attempts are made of, once there is one
 	next     http.RoundTripper
 	hopeless atomic.Bool // what the caller gave to send has failed, or there is a response that no attempt may follow
+	worked   atomic.Bool // an attempt failed that may have been worked on
 
 	most   int // attempts that there can be
 	gate   sync.Mutex
@@ -111,6 +112,9 @@ func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 	answered = true
 	if err != nil && body.Caused(err) {
 		x.hopeless.Store(true)
+	}
+	if httpx.WorkedInVain(resp, err) {
+		x.worked.Store(true)
 	}
 	return resp, err
 }

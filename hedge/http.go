@@ -62,6 +62,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp == nil {
 		return nil, err
 	}
+	if x.worked.Load() {
+		httpx.UnmarkRefused(resp)
+	}
 	resp.Request = req
 	return resp, nil
 }

@@ -15,6 +15,7 @@ type exchange struct {
 	call
 	next   http.RoundTripper
 	header http.Header // of the request before the first attempt, if next may have changed it since
+	worked bool        // an attempt failed that may have been worked on
 }
 
 // remember keeps the header for later attempts, if next may change it.
@@ -39,6 +40,7 @@ func (x *exchange) send(ctx context.Context) (*http.Response, error) {
 	}
 	req, x.body = httpx.WatchBody(req)
 	resp, err := httpx.RoundTrip(x.next, req)
+	x.worked = x.worked || httpx.WorkedInVain(resp, err)
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,9 @@ func (x *exchange) noResponse(failed *Error, err error) error {
 // handOut makes a response the caller's.
 func (x *exchange) handOut(req *http.Request, resp *http.Response, failed *Error) {
 	resp.Request = req
+	if x.worked {
+		httpx.UnmarkRefused(resp)
+	}
 	if failed != nil && failed.Exhausted() {
 		resp.Header = resp.Header.Clone() // a test double may hand out one header for all its responses
 		if resp.Header == nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/failure"
 )
 
 // Refuse answers a request that a server does not work on, with a Retry-After: at least a second, and up to twice as long, so
@@ -60,6 +62,22 @@ func Refused(resp *http.Response) bool {
 		}
 	}
 	return false
+}
+
+// WorkedInVain reports whether an attempt failed that may have been worked on.
+func WorkedInVain(resp *http.Response, err error) bool {
+	if err != nil {
+		return !failure.Refused(err) && !NotSent(err)
+	}
+	return resp.StatusCode >= 400 && !Refused(resp)
+}
+
+// UnmarkRefused takes the mark off, where the response is to stand for attempts of which others were worked on.
+func UnmarkRefused(resp *http.Response) {
+	if Refused(resp) {
+		resp.Header = resp.Header.Clone() // a test double may hand out one header for all its responses
+		resp.Header.Del(RefusedHeader)
+	}
 }
 
 // Verdict is a response as an error: a [StatusError], and a refusal if it is marked as one.
