@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/textproto"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/holdfast-go/holdfast/internal/failure"
 )
 
 // Refuse answers a request that a server does not work on, with a Retry-After: at least a second, and up to twice as long, so
@@ -67,7 +66,11 @@ func Refused(resp *http.Response) bool {
 // WorkedInVain reports whether an attempt failed that may have been worked on.
 func WorkedInVain(resp *http.Response, err error) bool {
 	if err != nil {
-		return !failure.Refused(err) && !NotSent(err)
+		refusal, ok := errors.AsType[interface {
+			error
+			Refused() bool
+		}](err)
+		return !(ok && refusal.Refused()) && !NotSent(err)
 	}
 	return resp.StatusCode >= 400 && !Refused(resp)
 }
