@@ -19,7 +19,7 @@ type nearest struct{}
 // place to register what is derived from us, only if both have the same Done channel; that of the Cause is the channel
 // that package context shares among all that ended before they were asked for theirs, and ours never is.
 //
-// And follow uses it to know whether package context would start a goroutine.
+// And a hub uses it to know whether package context would start a goroutine, and to register above what adds values.
 //
 // Should package context ever ask in another way, this is nil: then Cause has the flaw above and reports no cause of
 // ours but Canceled, and each parent costs a goroutine. Nothing breaks.

@@ -57,8 +57,10 @@ func (c *Context) Deadline() (time.Time, bool) {
 	if c.limit.IsZero() {
 		return d, ok
 	}
-	if l := c.link.Load(); l != nil && l.state.Load() == released {
-		return d, ok
+	if l := c.link.Load(); l != nil {
+		if s := l.state.Load(); s == released || s == loose {
+			return d, ok
+		}
 	}
 	if ok && d.Before(c.limit) {
 		return d, true
@@ -72,6 +74,9 @@ func (c *Context) Done() <-chan struct{} {
 	l := c.link.Load()
 	if l == nil {
 		l = c.arm()
+		if l.state.Load() == running {
+			return c.done // it has just looked
+		}
 	}
 	if l == unasked {
 		return c.parent.Done()
@@ -79,7 +84,7 @@ func (c *Context) Done() <-chan struct{} {
 	// The end may be on its way to the link, in a goroutine of the timer's or the parent's. Who ends the parent and
 	// then polls this channel should not have to know.
 	if l.look(c.limit) {
-		<-c.done // as in Err
+		l.await(c.done) // as in Err
 	}
 	return c.done
 }
@@ -105,7 +110,7 @@ func (c *Context) Err() error {
 	if !l.look(c.limit) {
 		return nil
 	}
-	<-c.done // the error is there a moment before the channel is closed
+	l.await(c.done) // the error is there a moment before the channel is closed
 	return l.how.err
 }
 
@@ -177,7 +182,15 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	if l == unasked {
 		return context.AfterFunc(c.parent, f)
 	}
-	return l.afterFunc(f)
+	if stop = l.afterFunc(f); stop != nil {
+		return stop
+	}
+	done := c.done
+	return context.AfterFunc(c.parent, func() {
+		l.parentEnded()
+		l.await(done)
+		f()
+	})
 }
 
 // String is for package fmt, which would otherwise read the fields while others write them.
@@ -213,10 +226,8 @@ func (c *Context) arm() *link {
 	if l := c.link.Load(); l != nil {
 		return l
 	}
-	l := &link{parent: c.parent}
 	done := make(chan struct{})
-	l.done = done
-	l.start(c.limit)
+	l := newLink(c.parent, c.limit, done)
 	c.done = done
 	c.link.Store(l)
 	return l

@@ -25,9 +25,10 @@
 //   - It says whether it was its own limit that ended it ([Context.Expired]).
 //
 // How it is made: a [Context] is 64 bytes and nothing else until Done is asked for. Until then it is not registered with
-// anybody, and how it ends is a pointer to one of a few links that all contexts share. Then it gets a channel and a link.
-// The link is what the parent and the timer hold; it knows the functions to call at the end, and it holds the channel,
-// strongly until Release and weakly from then on. See link.go for why that is sound.
+// anybody, and how it ends is a pointer to one of a few links that all contexts share. Then it gets a channel and a link of
+// its own. The link follows a leader, which is the link of a Context above it, or the hub of a parent of another kind: one
+// registration with that parent for all who follow it. At Release the link gives its channel to the leader and goes. See
+// link.go and hub.go.
 //
 // Do not use it where context.WithTimeout will do: where the context ends with the function that made it.
 package deadline

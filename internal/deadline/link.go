@@ -2,50 +2,35 @@ package deadline
 
 import (
 	"context"
-	"reflect"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
-	"weak"
 )
 
-// A link is what the parent and the timer of a Context hold, from the first Done on. It never points to its Context.
+// A link is what the timer of a Context and its leader hold, from the first Done on. It never points to its Context.
 //
 // Until Release it holds the channel. Release must free all that the caller no longer sees, yet wake whoever still
 // waits, and a waiter may hold nothing but the channel:
 //
 //	go func() { <-ctx.Done(); conn.Close() }()
 //
-// So after Release the link holds the channel weakly, and the death of the channel, not that of the Context, takes the
-// link off the parent. Why that is sound:
-//
-//   - The Context holds the channel, so the channel lives at least as long.
-//   - A goroutine that waits on the channel keeps it alive: its stack and its sudog point to it. (The garbage
-//     collector's search for leaked goroutines, an experiment of Go 1.26, is another matter: it takes such a waiter for
-//     leaked and reports it. It does not free anything of it.)
-//   - A channel is one heap object, always: makechan allocates it, escape analysis has no say, and at 100 bytes it
-//     shares its slot with nobody, which a cleanup could not bear. A chan value is the pointer to it; package reflect
-//     promises as much.
-//   - Functions that were registered with AfterFunc are held strongly, until they are stopped or called. It cannot be
-//     otherwise: who calls context.AfterFunc(ctx, f) and drops everything is still owed the call. A derived context is
-//     such a function, so one that is never cancelled stays with the parent until that ends, as under package context.
-//   - The cleanup runs outside of any synctest bubble, where touching a bubble's channel or timer is fatal. It takes
-//     the link off the parent and touches nothing else.
+// So with Release the link gives its channel to the leader, who closes it at the end and holds it no longer than it takes
+// to see that nobody else does, and goes. See hub.go. A link that is followed itself stays, strongly held, until it is not:
+// who calls context.AfterFunc(ctx, f) and drops everything is still owed the call. A derived context is such a function, so
+// one that is never cancelled stays with the parent until that ends, as under package context.
 type link struct {
 	parent context.Context
-	how    end // set before state becomes ended, and then stands
+	leader leader // set before the link is seen by others; nil if the parent can never end
+	how    end    // set before state becomes ended, and then stands
 
 	state atomic.Uint32 // set with mu held
 
-	mu       sync.Mutex
-	dead     bool               // the channel was collected
-	done     chan struct{}      // nil after release, if the parent can end
-	weakDone weak.Pointer[byte] // instead
-	timer    *time.Timer        // nil when it need not be stopped
-	leash    leash              // to the parent
-	waiters  waiters            // the functions of AfterFunc
+	mu        sync.Mutex    // may be held when the leader's is taken, never the other way round
+	done      chan struct{} // nil once it is the leader's
+	timer     *time.Timer   // nil when it need not be stopped
+	place     follower      // among those of the leader
+	followers followers
+	kept      []chan struct{} // of released links below: to be closed at the end
 }
 
 // end is how a context ended.
@@ -60,39 +45,71 @@ type end struct {
 const (
 	running  uint32 = iota // with its limit, if it has one
 	released               // as the parent, from now on
+	loose                  // and nobody follows it: the channel is the leader's, and the link has left
 	ended
 )
 
-// start registers with the parent and arms the timer, if there is a limit. The link may have ended when it returns.
-func (l *link) start(limit time.Time) {
-	// Not under mu: a parent that is not of package context may call back at once.
-	leash := follow(l.parent, l.parentEnded)
+// newLink follows the parent, and arms the timer if there is a limit. What is past has ended the link when it returns, as if
+// somebody had looked.
+func newLink(parent context.Context, limit time.Time, done chan struct{}) *link {
+	l := &link{parent: parent, done: done}
+	l.place.link = l
+	l.follow() // not under mu: a parent that is not of package context may call back at once
+	if parent.Err() != nil {
+		l.parentEnded()
+		return l
+	}
+	if !limit.IsZero() {
+		l.arm(limit)
+	}
+	return l
+}
+
+func (l *link) arm(limit time.Time) {
+	left := time.Until(limit)
+	if left <= 0 {
+		l.limitReached()
+		return
+	}
+	if d, ok := l.parent.Deadline(); ok && !limit.Before(d) {
+		return
+	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.state.Load() == running {
-		l.leash = leash
-		if d, ok := l.parent.Deadline(); !limit.IsZero() && (!ok || limit.Before(d)) {
-			l.timer = time.AfterFunc(time.Until(limit), l.limitReached)
+		l.timer = time.AfterFunc(left, l.limitReached)
+	}
+}
+
+func (l *link) follow() {
+	done := l.parent.Done()
+	if done == nil {
+		return
+	}
+	for {
+		l.leader = leaderOf(l.parent, done)
+		switch l.leader.join(&l.place) {
+		case joined:
+			return
+		case over:
+			l.parentEnded()
+			return
+		case gone: // since we found it
 		}
 	}
-	l.mu.Unlock()
 }
 
 // look ends the link if its time has come, and reports whether it has ended. The parent goes first: if nobody looked
 // until both were past, then there is a caller who is gone, and a limit that nobody felt.
 func (l *link) look(limit time.Time) bool {
-	if l.lookUp() {
-		return true
-	}
-	if l.state.Load() == running && past(limit) {
-		l.limitReached()
-	}
-	return l.state.Load() == ended
-}
-
-// lookUp ends the link if the parent has ended, and reports whether the link has ended.
-func (l *link) lookUp() bool {
-	if l.state.Load() != ended && l.parent.Err() != nil {
+	switch s := l.state.Load(); {
+	case s == ended:
+	case l.parent.Err() != nil:
 		l.parentEnded()
+	case s == running && past(limit):
+		l.limitReached()
+	default:
+		return l.state.Load() == ended
 	}
 	return l.state.Load() == ended
 }
@@ -118,31 +135,64 @@ func (l *link) end(how end) {
 		l.mu.Unlock()
 		return
 	}
+	wasLoose := l.state.Load() == loose
 	l.how = how
 	l.state.Store(ended)
-	if done := l.channel(); done != nil {
-		close(done)
+	if l.done != nil {
+		close(l.done)
 	}
-	timer, leash, waiters := l.timer, l.leash, l.waiters.takeAll()
-	l.timer, l.leash = nil, nil
+	timer, kept, followers := l.timer, l.kept, l.followers.takeAll()
+	l.timer, l.kept = nil, nil
 	l.mu.Unlock()
 
 	if timer != nil {
 		timer.Stop()
 	}
-	if leash != nil && !how.byParent {
-		leash.stop()
+	for _, done := range kept {
+		close(done)
 	}
-	startAll(waiters)
+	switch h, isHub := l.leader.(*hub); {
+	case wasLoose && isHub:
+		h.finish() // the channel is there; what leads to a link has ended it already, or is about to
+	case l.leader != nil && !how.byParent:
+		l.leader.leave(&l.place)
+	}
+	tellAll(followers)
 }
 
 // tooLate reports whether the link can no longer be ended in this way. Once true it stays true.
 func (l *link) tooLate(how end) bool {
 	s := l.state.Load()
-	return s == ended || s == released && !how.byParent
+	return s == ended || s != running && !how.byParent
 }
 
-// release stops the limit and loosens the hold on the channel.
+// await waits for the channel of a link that has ended, which is closed a moment after that is known.
+func (l *link) await(done <-chan struct{}) {
+	if l.done != nil || l.closing() {
+		<-done
+	}
+}
+
+// closing reports whether the leader closes, or has closed, the channel that it was given. A context between the two that
+// breaks the rules of one may have an Err before it has ended, and then nobody does.
+func (l *link) closing() bool {
+	for {
+		switch leader := l.leader.(type) {
+		case *link:
+			switch leader.state.Load() {
+			case running:
+				return false
+			case ended:
+				return true
+			}
+			l = leader // its own leader has the channel
+		default:
+			return leader != nil
+		}
+	}
+}
+
+// release stops the limit, and lets go of the channel unless somebody follows.
 func (l *link) release() {
 	if l.state.Load() != running {
 		return // for good; without the lock, as in end
@@ -157,46 +207,49 @@ func (l *link) release() {
 		l.timer.Stop()
 		l.timer = nil
 	}
-	if l.leash == nil {
-		return // the parent can never end: nobody holds the link but the Context
+	if l.leader == nil {
+		l.kept = nil // the parent can never end: nobody holds the link but the Context
+		return
 	}
-	p := (*byte)(reflect.ValueOf(l.done).UnsafePointer())
-	l.weakDone, l.done = weak.Make(p), nil
-	// The cleanup's argument is a root for the collector, and the link may hold functions that hold the Context and so
-	// the channel. Held strongly it would keep the channel, and itself, for ever, even when the parent is gone.
-	runtime.AddCleanup(p, channelDied, weak.Make(l))
+	for len(l.kept) > 0 {
+		if !l.leader.keep(l.kept[0]) {
+			return // it is over, and will tell us
+		}
+		l.kept = l.kept[1:]
+	}
+	l.kept = nil
+	l.loosen()
 }
 
-// channel returns the channel, or nil if it was collected. mu is held.
-func (l *link) channel() chan struct{} {
-	if l.done != nil {
-		return l.done
+// loosen gives the channel to the leader when nobody follows a released link any more. mu is held.
+func (l *link) loosen() {
+	if l.state.Load() == released && l.followers.empty() && l.leader != nil && l.leader.swap(&l.place, l.done) {
+		l.state.Store(loose)
+		l.done = nil
 	}
-	p := unsafe.Pointer(l.weakDone.Value())
-	return *(*chan struct{})(unsafe.Pointer(&p))
 }
 
-// channelDied runs in the runtime's cleanup goroutine.
-func channelDied(w weak.Pointer[link]) {
-	l := w.Value()
-	if l == nil {
-		return // the parent went with it
-	}
+// afterFunc is [Context.AfterFunc]. It returns nil if the link is loose: it has nobody to tell it.
+func (l *link) afterFunc(f func()) (stop func() bool) {
 	l.mu.Lock()
-	l.dead = true
-	leash := l.looseLocked()
-	l.mu.Unlock()
-	if leash != nil {
-		leash.forget()
-	}
-}
-
-// looseLocked returns the leash, once, when nobody is left to be told of the parent's end.
-func (l *link) looseLocked() leash {
-	if !l.dead || !l.waiters.empty() {
+	defer l.mu.Unlock()
+	switch l.state.Load() {
+	case ended:
+		go f()
+		return func() bool { return false }
+	case loose:
 		return nil
 	}
-	leash := l.leash
-	l.leash = nil
-	return leash
+	place := &follower{f: f}
+	l.followers.add(place)
+	return func() bool { return l.remove(place) }
+}
+
+// remove reports whether it has taken the follower away.
+func (l *link) remove(f *follower) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	removed := l.followers.remove(f)
+	l.loosen()
+	return removed
 }

@@ -38,11 +38,14 @@ func goroutines() int {
 	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "synctest bubble ")
 }
 
-// countingParent can be cancelled and counts who is registered with it.
+// countingParent can be cancelled and counts who is registered with it. It hides what it is made of: package context, and
+// we, would register with that.
 type countingParent struct {
 	context.Context
 	registered atomic.Int64
 }
+
+func (p *countingParent) Value(any) any { return nil }
 
 func (p *countingParent) AfterFunc(f func()) func() bool {
 	p.registered.Add(1)
@@ -86,6 +89,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			below.Done()
 			below.Release()
 			ctx.Release()
+		},
+		func(limit time.Time) { // that is released after the one above
+			ctx := deadline.New(parent, limit)
+			below := deadline.New(ctx, time.Now().Add(time.Minute))
+			below.Done()
+			ctx.Release()
+			below.Release()
 		},
 		func(limit time.Time) { // a retry's attempt under one of a hedge that has lost
 			ctx := deadline.New(parent, limit)

@@ -1,0 +1,219 @@
+package deadline
+
+import (
+	"context"
+	"sync"
+	"unsafe"
+	"weak"
+)
+
+// A hub is one registration with a parent of another kind, on behalf of all that follow it: it costs once what package
+// context would for each, and to join and to leave are a lock and a few pointers.
+//
+// It also keeps the channels of those that were released, as nobody can know who still waits for them. What nobody does is
+// found by the garbage collector: after each collection hubs are swept, and a channel that was given since the last one is
+// held weakly from then on, so that the next may take it. Under a parent that ends before that, as a request does, nothing
+// of it is ever needed. Why that is sound:
+//
+//   - The Context holds its channel, so the channel lives at least as long.
+//   - A goroutine that waits on the channel keeps it alive: its stack and its sudog point to it. (The garbage
+//     collector's search for leaked goroutines, an experiment of Go 1.26, is another matter: it takes such a waiter for
+//     leaked and reports it. It does not free anything of it.)
+//   - A channel is one heap object, always: makechan allocates it, escape analysis has no say. A chan value is the pointer
+//     to it; package reflect promises as much.
+//   - The sweep runs outside of any synctest bubble, where touching a bubble's channel or timer is fatal. It makes pointers
+//     weak and looks whether they are nil, and it takes hubs that nobody needs off their parents.
+type hub struct {
+	done <-chan struct{} // the parent's
+	stop func() bool     // takes it off the parent; nil where a goroutine waits instead
+	quit chan struct{}   // ends that goroutine
+
+	mu        sync.Mutex // held for a short while: a sweep takes it again and again
+	over      bool       // the parent has ended
+	retired   bool       // nobody needed it
+	used      bool       // since the last sweep
+	followers followers
+	fresh     []chan struct{}      // given since the last sweep
+	kept      []weak.Pointer[byte] // given before: channels, as long as they live
+}
+
+// newHub registers with a parent, in one of three ways: as package context does below a cancelCtx, and there with the
+// cancelCtx itself, lest the values that this parent adds to it live as long; by the parent's own AfterFunc; and else, as
+// package context would for each call, by a goroutine.
+func newHub(parent context.Context, done <-chan struct{}) *hub {
+	h := &hub{done: done, used: true}
+	if _, ok := parent.(interface{ AfterFunc(func()) func() bool }); ok {
+		h.stop = context.AfterFunc(parent, h.finish)
+	} else if c := cancelCtxOf(parent, done); c != nil {
+		h.stop = context.AfterFunc(c, h.finish)
+	} else {
+		h.quit = make(chan struct{})
+		go h.wait()
+	}
+	return h
+}
+
+// cancelCtxOf does what parentCancelCtx does in package context.
+func cancelCtxOf(parent context.Context, done <-chan struct{}) context.Context {
+	if cancelCtxKey == nil {
+		return nil
+	}
+	if c, ok := parent.Value(cancelCtxKey).(context.Context); ok && c.Done() == done {
+		return c
+	}
+	return nil
+}
+
+func (h *hub) wait() {
+	select {
+	case <-h.quit:
+	case <-h.done:
+		h.finish()
+	}
+}
+
+// close takes an unused hub off its parent. Only by a goroutine of one who used it may that be where a goroutine waits,
+// which may be in a bubble.
+func (h *hub) close() {
+	if h.stop != nil {
+		h.stop()
+	} else {
+		close(h.quit)
+	}
+}
+
+// finish is the parent's end.
+func (h *hub) finish() {
+	h.mu.Lock()
+	if h.over {
+		h.mu.Unlock()
+		return
+	}
+	h.over = true
+	fresh, kept, followers := h.fresh, h.kept, h.followers.takeAll()
+	h.fresh, h.kept = nil, nil
+	h.mu.Unlock()
+
+	hubs.remove(h)
+	for _, done := range fresh {
+		close(done)
+	}
+	for _, p := range kept {
+		if alive := unsafe.Pointer(p.Value()); alive != nil {
+			close(*(*chan struct{})(unsafe.Pointer(&alive)))
+		}
+	}
+	tellAll(followers)
+}
+
+func (h *hub) join(f *follower) joining {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.over:
+		return over
+	case h.retired:
+		return gone
+	}
+	h.used = true
+	h.followers.add(f)
+	return joined
+}
+
+func (h *hub) leave(f *follower) {
+	h.mu.Lock()
+	h.followers.remove(f)
+	goroutineForNobody := h.quit != nil && h.emptyLocked()
+	h.mu.Unlock()
+	if goroutineForNobody && hubs.retire(h) {
+		h.close()
+	}
+}
+
+func (h *hub) keep(done chan struct{}) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return false
+	}
+	h.fresh = append(h.fresh, done)
+	return true
+}
+
+func (h *hub) swap(f *follower, done chan struct{}) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return false
+	}
+	h.followers.remove(f)
+	h.fresh = append(h.fresh, done)
+	return true
+}
+
+func (h *hub) emptyLocked() bool {
+	return h.followers.empty() && len(h.fresh) == 0 && len(h.kept) == 0
+}
+
+// sweepStep is how many channels a sweep looks at before it lets others have the lock: a few microseconds.
+const sweepStep = 64
+
+// sweep drops the channels that the collector has taken, makes those weak that it may take next, and reports whether
+// nobody needs the hub: nobody is there, and nobody came since the last sweep. There is one sweep at a time.
+func (h *hub) sweep() (idle bool) {
+	from, to := 0, 0
+	for step := true; step; {
+		step = h.dropDead(&from, &to)
+	}
+	for n := h.freshest(); n > 0; n -= sweepStep {
+		h.weaken(min(n, sweepStep))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	idle = h.emptyLocked() && !h.used
+	h.used = false
+	return idle
+}
+
+// dropDead moves the living of kept[from:] to kept[to:], a step of them. It reports whether there are more.
+func (h *hub) dropDead(from, to *int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for end := min(*from+sweepStep, len(h.kept)); *from < end; *from++ {
+		p := h.kept[*from]
+		h.kept[*from] = weak.Pointer[byte]{} // each at most once: the parent may end between two steps
+		if p.Value() != nil {
+			h.kept[*to] = p
+			*to++
+		}
+	}
+	if *from < len(h.kept) {
+		return true
+	}
+	h.kept = h.kept[:min(*to, len(h.kept))]
+	if cap(h.kept) > 4*len(h.kept)+sweepStep {
+		h.kept = append([]weak.Pointer[byte](nil), h.kept...)
+	}
+	return false
+}
+
+func (h *hub) freshest() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.fresh)
+}
+
+// weaken makes the last n of fresh weak.
+func (h *hub) weaken(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	rest := max(len(h.fresh)-n, 0)
+	for i, done := range h.fresh[rest:] {
+		h.kept = append(h.kept, weak.Make(*(**byte)(unsafe.Pointer(&done))))
+		h.fresh[rest+i] = nil
+	}
+	h.fresh = h.fresh[:rest]
+	if rest == 0 && cap(h.fresh) > 16*sweepStep {
+		h.fresh = nil // a burst's
+	}
+}
