@@ -2,6 +2,7 @@ package deadline_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -128,4 +129,42 @@ func BenchmarkHedged(b *testing.B) {
 			cancel(errLost)
 		}
 	})
+}
+
+// BenchmarkRequest is attempts under a parent of their own, as a server has for each request.
+func BenchmarkRequest(b *testing.B) {
+	limit := time.Now().Add(time.Hour)
+	ours := func(end func(*deadline.Context)) func(context.Context) {
+		return func(parent context.Context) {
+			ctx := deadline.New(parent, limit)
+			sink = ctx.Done()
+			end(ctx)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		life func(context.Context)
+	}{
+		{"none", func(parent context.Context) { sink = parent.Done() }},
+		{"released", ours((*deadline.Context).Release)},
+		{"failed", ours((*deadline.Context).Cancel)},
+		{"std", func(parent context.Context) {
+			ctx, cancel := context.WithDeadline(parent, limit)
+			sink = ctx.Done()
+			cancel()
+		}},
+	} {
+		for _, attempts := range []int{1, 3} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, attempts), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					parent, cancel := context.WithCancel(context.Background())
+					for range attempts {
+						c.life(parent)
+					}
+					cancel()
+				}
+			})
+		}
+	}
 }

@@ -32,6 +32,7 @@ func FinishBetweenTwoSteps() (alive []chan struct{}) {
 // FoundAndRetired finds the hub of a parent, which is retired before ctx can join it, and reports whether ctx found another.
 func FoundAndRetired(parent context.Context) (refused, another bool) {
 	h := hubs.open(parent, parent.Done())
+	hubs.publish(h)
 	if !hubs.retire(h) {
 		return false, false
 	}

@@ -10,7 +10,10 @@ import (
 // A hub is one registration with a parent of another kind, on behalf of all that follow it: it costs once what package
 // context would for each, and to join and to leave are a lock and a few pointers.
 //
-// It also keeps the channels of those that were released, as nobody can know who still waits for them. What nobody does is
+// Until it is clear that there is more than one call under a parent, it is a private one: that of a single link, and gone
+// with it. Else each request, which has a parent of its own, would end with a goroutine for a hub that nobody needs.
+//
+// A hub also keeps the channels of those that were released, as nobody can know who still waits for them. What nobody does is
 // found by the garbage collector: after each collection hubs are swept, and a channel that was given since the last one is
 // held weakly from then on, so that the next may take it. Under a parent that ends before that, as a request does, nothing
 // of it is ever needed. Why that is sound:
@@ -31,6 +34,7 @@ type hub struct {
 	mu        sync.Mutex // held for a short while: a sweep takes it again and again
 	over      bool       // the parent has ended
 	retired   bool       // nobody needed it
+	private   bool       // not in the table
 	used      bool       // since the last sweep
 	followers followers
 	fresh     []chan struct{}      // given since the last sweep
@@ -41,7 +45,7 @@ type hub struct {
 // cancelCtx itself, lest the values that this parent adds to it live as long; by the parent's own AfterFunc; and else, as
 // package context would for each call, by a goroutine.
 func newHub(parent context.Context, done <-chan struct{}) *hub {
-	h := &hub{done: done, used: true}
+	h := &hub{done: done, used: true, private: true}
 	if _, ok := parent.(interface{ AfterFunc(func()) func() bool }); ok {
 		h.stop = context.AfterFunc(parent, h.finish)
 	} else if c := cancelCtxOf(parent, done); c != nil {
@@ -90,11 +94,13 @@ func (h *hub) finish() {
 		return
 	}
 	h.over = true
-	fresh, kept, followers := h.fresh, h.kept, h.followers.takeAll()
+	private, fresh, kept, followers := h.private, h.fresh, h.kept, h.followers.takeAll()
 	h.fresh, h.kept = nil, nil
 	h.mu.Unlock()
 
-	hubs.remove(h)
+	if !private {
+		hubs.remove(h)
+	}
 	for _, done := range fresh {
 		close(done)
 	}
@@ -123,30 +129,31 @@ func (h *hub) join(f *follower) joining {
 func (h *hub) leave(f *follower) {
 	h.mu.Lock()
 	h.followers.remove(f)
+	private := h.private && !h.over
+	h.retired = h.retired || private
 	goroutineForNobody := h.quit != nil && h.emptyLocked()
 	h.mu.Unlock()
-	if goroutineForNobody && hubs.retire(h) {
+	if private || goroutineForNobody && hubs.retire(h) {
 		h.close()
 	}
 }
 
-func (h *hub) keep(done chan struct{}) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.over {
-		return false
-	}
-	h.fresh = append(h.fresh, done)
-	return true
-}
+func (h *hub) keep(done chan struct{}) bool { return h.swap(nil, done) }
 
 func (h *hub) swap(f *follower, done chan struct{}) bool {
 	h.mu.Lock()
+	if h.private && !h.over {
+		h.mu.Unlock()
+		hubs.publish(h) // it is swept
+		h.mu.Lock()
+	}
 	defer h.mu.Unlock()
 	if h.over {
 		return false
 	}
-	h.followers.remove(f)
+	if f != nil {
+		h.followers.remove(f)
+	}
 	h.fresh = append(h.fresh, done)
 	return true
 }

@@ -45,6 +45,42 @@ func TestOneRegistration(t *testing.T) {
 	}
 }
 
+// TestSeveralAtOnce: the first contexts under a parent have a registration each. Released, they are still told of its end, and
+// forgotten when nobody is there.
+func TestSeveralAtOnce(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		inner, cancel := context.WithCancel(t.Context())
+		parent := &countingParent{Context: inner}
+		var ctxs []*deadline.Context
+		for range 10 {
+			ctx := deadline.New(parent, time.Now().Add(time.Hour))
+			ctx.Done()
+			ctxs = append(ctxs, ctx)
+		}
+		if n := parent.registered.Load(); n > 4 {
+			t.Errorf("%d registrations", n)
+		}
+		var woken sync.WaitGroup
+		for i, ctx := range ctxs {
+			if done := ctx.Done(); held {
+				woken.Go(func() { <-done })
+			}
+			if i%4 == 1 {
+				ctx.Cancel()
+			} else {
+				ctx.Release()
+			}
+		}
+		ctxs = nil
+		collect()
+		if !held && !until(func() bool { return parent.registered.Load() == 0 }) {
+			t.Errorf("%d registrations for nobody", parent.registered.Load())
+		}
+		cancel()
+		woken.Wait()
+	}
+}
+
 // TestManyParents: what is made for one goes with its end, and with the parent itself where nobody ends it.
 func TestManyParents(t *testing.T) {
 	const n = 10_000

@@ -3,6 +3,7 @@ package deadline
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -20,10 +21,18 @@ type table struct {
 }
 
 type shard struct {
-	mu sync.Mutex
-	of map[<-chan struct{}]entry
-	_  [48]byte // to a cache line
+	mu    sync.Mutex
+	of    map[<-chan struct{}]entry
+	other []entry // of the same channels: they were private ones
+
+	// What was opened last, and how many times in a row. It is an address, and no more than a hint.
+	last  uintptr
+	times int
+	_     [8]byte // to a cache line
 }
+
+// familiar is how many times in a row a parent comes, each time when nobody else is there, before its hub stays.
+const familiar = 4
 
 // entry has a hub strongly until the next sweep, and weakly from then on: the parent has it, and when both are garbage
 // the table is not to be what keeps them. Most parents end before, and are spared a weak pointer.
@@ -39,9 +48,17 @@ func (e entry) hub() *hub {
 	return e.weak.Value()
 }
 
+func (e entry) weakened() entry {
+	if e.strong == nil {
+		return e
+	}
+	return entry{weak: weak.Make(e.strong)}
+}
+
+func address(done <-chan struct{}) uintptr { return *(*uintptr)(unsafe.Pointer(&done)) }
+
 func (t *table) shard(done <-chan struct{}) *shard {
-	address := uint64(*(*uintptr)(unsafe.Pointer(&done)))
-	return &t.shards[address*0x9e3779b97f4a7c15>>58] // Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4
+	return &t.shards[uint64(address(done))*0x9e3779b97f4a7c15>>58] // Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4
 }
 
 func (t *table) find(done <-chan struct{}) *hub {
@@ -51,23 +68,62 @@ func (t *table) find(done <-chan struct{}) *hub {
 	return s.of[done].hub()
 }
 
-// open makes the hub of a parent, unless somebody else has meanwhile. The parent's code runs under no lock.
+// open makes a hub for a parent. Where a goroutine has to wait, and where the parent comes again and again, it is for all.
 func (t *table) open(parent context.Context, done <-chan struct{}) *hub {
-	h := newHub(parent, done)
+	h := newHub(parent, done) // the parent's code runs under no lock
 	s := t.shard(done)
 	s.mu.Lock()
-	if other := s.of[done].hub(); other != nil {
+	if s.last != address(done) {
+		s.last, s.times = address(done), 0
+	}
+	if s.times++; h.quit == nil && s.times < familiar {
+		s.mu.Unlock()
+		return h
+	}
+	if other := s.of[done].hub(); other != nil { // of somebody who was here at the same time
 		s.mu.Unlock()
 		h.close()
 		return other
 	}
-	if s.of == nil {
-		s.of = make(map[<-chan struct{}]entry)
-	}
-	s.of[done] = entry{strong: h}
+	s.add(h)
 	s.mu.Unlock()
 	t.watch()
 	return h
+}
+
+// publish makes a private hub one for all.
+func (t *table) publish(h *hub) {
+	s := t.shard(h.done)
+	s.mu.Lock()
+	s.add(h)
+	s.mu.Unlock()
+	t.watch()
+}
+
+// add takes a private hub in, unless its parent has ended.
+func (s *shard) add(h *hub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || !h.private {
+		return
+	}
+	h.private = false
+	if s.of[h.done].hub() != nil {
+		s.other = append(s.other, entry{strong: h})
+		return
+	}
+	if s.of == nil {
+		s.of = make(map[<-chan struct{}]entry)
+	}
+	s.of[h.done] = entry{strong: h}
+}
+
+func (s *shard) remove(h *hub) {
+	if s.of[h.done].hub() == h {
+		delete(s.of, h.done)
+		return
+	}
+	s.other = slices.DeleteFunc(s.other, func(e entry) bool { return e.hub() == h })
 }
 
 // remove takes a hub out whose parent has ended.
@@ -75,9 +131,7 @@ func (t *table) remove(h *hub) {
 	s := t.shard(h.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.of[h.done].hub() == h {
-		delete(s.of, h.done)
-	}
+	s.remove(h)
 }
 
 // retire takes a hub out that nobody needs. It reports whether that hub is still to be closed: not if somebody needs it
@@ -91,9 +145,7 @@ func (t *table) retire(h *hub) bool {
 	if !h.emptyLocked() {
 		return false
 	}
-	if s.of[h.done].hub() == h {
-		delete(s.of, h.done)
-	}
+	s.remove(h)
 	first := !h.over && !h.retired
 	h.retired = true
 	return first
@@ -131,17 +183,19 @@ func (t *table) collected() {
 func (s *shard) hubs() []*hub {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*hub, 0, len(s.of))
+	all := make([]*hub, 0, len(s.of)+len(s.other))
 	for done, e := range s.of {
-		h := e.hub()
-		if h == nil {
+		if h := e.hub(); h != nil {
+			s.of[done] = e.weakened()
+			all = append(all, h)
+		} else {
 			delete(s.of, done)
-			continue
 		}
-		if e.strong != nil {
-			s.of[done] = entry{weak: weak.Make(h)}
-		}
-		all = append(all, h)
+	}
+	s.other = slices.DeleteFunc(s.other, func(e entry) bool { return e.hub() == nil })
+	for i, e := range s.other {
+		s.other[i] = e.weakened()
+		all = append(all, e.hub())
 	}
 	return all
 }
@@ -149,5 +203,5 @@ func (s *shard) hubs() []*hub {
 func (s *shard) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.of) == 0
+	return len(s.of)+len(s.other) == 0
 }

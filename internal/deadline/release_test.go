@@ -90,6 +90,16 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			below.Release()
 			ctx.Release()
 		},
+		func(limit time.Time) { // several at once
+			var ctxs [3]*deadline.Context
+			for i := range ctxs {
+				ctxs[i] = deadline.New(parent, limit)
+				ctxs[i].Done()
+			}
+			for _, ctx := range ctxs {
+				ctx.Release()
+			}
+		},
 		func(limit time.Time) { // that is released after the one above
 			ctx := deadline.New(parent, limit)
 			below := deadline.New(ctx, time.Now().Add(time.Minute))
