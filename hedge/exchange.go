@@ -73,6 +73,7 @@ func cloneURL(u *url.URL) *url.URL {
 
 // send makes one attempt. A response that is a failure comes with a StatusError for HedgeIf to judge.
 func (x *exchange) send(ctx context.Context) (*http.Response, error) {
+	deep(false)
 	req, number := x.first, attempt.From(ctx)
 	if number > 1 {
 		var err error

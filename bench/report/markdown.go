@@ -189,7 +189,7 @@ func (r *report) sdkSection(p page) {
 
 func (r *report) loopbackSection(p page) {
 	p.para("## GET over loopback")
-	p.para("A kilobyte from a server in the same process, over connections that are kept; one client on one core, which is the server's too, and two on two. In each round every client makes a request, in an order of chance. Microseconds, and over the bare client: the time of a request (what throughput loses; of all but the slowest hundredth) and p99.")
+	p.para("A kilobyte from a server in the same process, over connections that are kept; one client on one core, which is the server's too, and two on two. In each round every client makes a request, in an order of chance. Microseconds, and over the bare client: the time of a request (what throughput loses; of all but the slowest hundredth) and p99. What a hedge costs that does not fire is its goroutine, with a new stack that grows with the request (hedgedhttp keeps its goroutines), a timer, and copies of the request and its context.")
 	for _, job := range []struct{ name, title string }{
 		{"get", "**Without a time limit**: the stacks are retry, breaker, bulkhead."},
 		{"get-timeout", "**With a time limit**: for each attempt of a stack; the bare client has a Timeout."},
