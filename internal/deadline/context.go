@@ -40,7 +40,7 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 
 // New returns a context that ends with parent, or at the limit, whichever is first. If both are past when somebody
 // first looks, it ended with parent. If the limit is not before the parent's own deadline, the parent is trusted to
-// end by then, as package context does.
+// end by then, as package context does; unless it is below another Context, which may be released.
 //
 // The zero time is no limit: then no timer is armed and no clock is read. Somebody has to call Release or Cancel, or the
 // parent keeps what Done has made until its own end.
@@ -83,8 +83,8 @@ func (c *Context) Done() <-chan struct{} {
 	}
 	// The end may be on its way to the link, in a goroutine of the timer's or the parent's. Who ends the parent and
 	// then polls this channel should not have to know.
-	if l.look(c.limit) {
-		l.await(c.done) // as in Err
+	if l.look(c.limit, c.done) {
+		<-c.done // as in Err
 	}
 	return c.done
 }
@@ -107,10 +107,10 @@ func (c *Context) Err() error {
 	if l == unasked {
 		return c.parent.Err()
 	}
-	if !l.look(c.limit) {
+	if !l.look(c.limit, c.done) {
 		return nil
 	}
-	l.await(c.done) // the error is there a moment before the channel is closed
+	<-c.done // the error is there a moment before the channel is closed
 	return l.how.err
 }
 
@@ -129,6 +129,9 @@ func (c *Context) Value(key any) any {
 
 // Release says that the attempt succeeded: the limit stops, the context does not end, and goes on following the
 // parent, also for those who hold only its channel. After the end, or a second time, it does nothing.
+//
+// A context that package context made below this one, with a deadline after the limit, has no timer of its own: it has trusted
+// the limit, and ends with the parent too.
 func (c *Context) Release() {
 	l := c.link.Load()
 	if l == nil {
@@ -160,7 +163,7 @@ func (c *Context) cancel(as *link) {
 	if l == nil {
 		l = c.settle(as)
 	}
-	l.end(as.how)
+	l.cancel(as.how)
 }
 
 // Expired reports whether the context ended at its own limit: not with the parent, and not by Cancel.
@@ -187,8 +190,8 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	}
 	done := c.done
 	return context.AfterFunc(c.parent, func() {
-		l.parentEnded()
-		l.await(done)
+		l.parentEnded(done)
+		<-done
 		f()
 	})
 }
@@ -196,9 +199,16 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 // String is for package fmt, which would otherwise read the fields while others write them.
 func (c *Context) String() string {
 	if c.limit.IsZero() {
-		return fmt.Sprintf("%v.WithLimit(none)", c.parent)
+		return nameOf(c.parent) + ".WithLimit(none)"
 	}
-	return fmt.Sprintf("%v.WithLimit(%s)", c.parent, c.limit)
+	return fmt.Sprintf("%s.WithLimit(%s)", nameOf(c.parent), c.limit)
+}
+
+func nameOf(parent context.Context) string {
+	if _, ok := parent.(fmt.Stringer); ok {
+		return fmt.Sprint(parent)
+	}
+	return fmt.Sprintf("%T", parent)
 }
 
 // past reports whether it is time for the limit. Without one it costs no look at the clock.

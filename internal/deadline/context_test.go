@@ -319,3 +319,32 @@ func TestParentThatNeverEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLimitBelowOneThatIsReleased is not the business of that one's, which was to come first.
+func TestTheLimitBelowOneThatIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		above := deadline.New(t.Context(), time.Now().Add(time.Second))
+		ctx := deadline.New(context.WithValue(above, t, t), time.Now().Add(time.Minute))
+		done := ctx.Done()
+		above.Release()
+		select {
+		case <-done:
+		case <-time.After(time.Hour):
+			t.Error("the limit is over")
+		}
+	})
+}
+
+// plain is a context that has no String.
+type plain struct {
+	context.Context
+	n int
+}
+
+// TestStringOfAForeignParent: it must not read its fields.
+func TestStringOfAForeignParent(t *testing.T) {
+	p := &plain{Context: t.Context()}
+	ctx := deadline.New(p, time.Time{})
+	go func() { p.n++ }()
+	_ = fmt.Sprint(ctx)
+}

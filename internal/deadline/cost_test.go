@@ -32,21 +32,21 @@ func TestCost(t *testing.T) {
 		{"Err", limit, func(c *deadline.Context) { _ = c.Err() }, 1, 64},
 		{"Cause of the lost", limit, func(c *deadline.Context) { c.CancelCause(lost); _ = context.Cause(c) }, 1, 64},
 		// A place among the released is 8 bytes, and more when there is a collection between: a weak pointer for each.
-		{"Done, Release", limit, func(c *deadline.Context) { c.Done(); c.Release() }, 5, 472},
-		{"Done, Cancel", limit, func(c *deadline.Context) { c.Done(); c.Cancel() }, 5, 464},
-		{"Done, CancelCause", limit, func(c *deadline.Context) { c.Done(); c.CancelCause(lost) }, 5, 464},
+		{"Done, Release", limit, func(c *deadline.Context) { c.Done(); c.Release() }, 5, 456},
+		{"Done, Cancel", limit, func(c *deadline.Context) { c.Done(); c.Cancel() }, 5, 448},
+		{"Done, CancelCause", limit, func(c *deadline.Context) { c.Done(); c.CancelCause(lost) }, 5, 448},
 		{"unlimited: Release", time.Time{}, (*deadline.Context).Release, 1, 64},
 		{"unlimited: CancelCause", time.Time{}, func(c *deadline.Context) { c.CancelCause(lost) }, 1, 64},
 		{"unlimited: Err", time.Time{}, func(c *deadline.Context) { _ = c.Err() }, 1, 64},
 		// A timer would be two allocations more.
-		{"unlimited: Done, Release", time.Time{}, func(c *deadline.Context) { c.Done(); c.Release() }, 3, 344},
-		{"unlimited: Done, CancelCause", time.Time{}, func(c *deadline.Context) { c.Done(); c.CancelCause(lost) }, 3, 336},
+		{"unlimited: Done, Release", time.Time{}, func(c *deadline.Context) { c.Done(); c.Release() }, 3, 328},
+		{"unlimited: Done, CancelCause", time.Time{}, func(c *deadline.Context) { c.Done(); c.CancelCause(lost) }, 3, 320},
 		// Three more for the function, which is its stop function, its place in the ring, and here a closure.
 		{"unlimited: AfterFunc, CancelCause", time.Time{}, func(c *deadline.Context) {
 			c.AfterFunc(func() { called <- struct{}{} })
 			c.CancelCause(lost)
 			<-called
-		}, 6, 416},
+		}, 6, 400},
 	} {
 		life := func() { c.life(deadline.New(parent, c.limit)) }
 		allocs, bytes := costPerRun(life)

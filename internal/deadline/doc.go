@@ -28,7 +28,7 @@
 // anybody, and how it ends is a pointer to one of a few links that all contexts share. Then it gets a channel and a link of
 // its own. The link follows a leader, which is the link of a Context above it, or the hub of a parent of another kind: one
 // registration with that parent for all who follow it. At Release the link gives its channel to the leader and goes. See
-// link.go and hub.go.
+// link.go, hub.go and channels.go.
 //
 // Do not use it where context.WithTimeout will do: where the context ends with the function that made it.
 package deadline

@@ -16,11 +16,11 @@ func FinishBetweenTwoSteps() (alive []chan struct{}) {
 	for i := range 3 * sweepStep {
 		done := make(chan struct{})
 		if i%2 == 0 {
-			h.kept = append(h.kept, weak.Pointer[byte]{})
+			h.channels.kept = append(h.channels.kept, weak.Pointer[byte]{})
 			continue
 		}
 		alive = append(alive, done)
-		h.kept = append(h.kept, weak.Make(*(**byte)(unsafe.Pointer(&done))))
+		h.channels.kept = append(h.channels.kept, weak.Make(*(**byte)(unsafe.Pointer(&done))))
 	}
 	from, to := 0, 0
 	h.dropDead(&from, &to)

@@ -65,7 +65,7 @@ func tellAll(f *follower) {
 		if f.f != nil {
 			go f.f()
 		} else {
-			f.link.parentEnded()
+			f.link.told()
 		}
 		f = next
 	}

@@ -3,8 +3,6 @@ package deadline
 import (
 	"context"
 	"sync"
-	"unsafe"
-	"weak"
 )
 
 // A hub is one registration with a parent of another kind, on behalf of all that follow it: it costs once what package
@@ -16,16 +14,10 @@ import (
 // A hub also keeps the channels of those that were released, as nobody can know who still waits for them. What nobody does is
 // found by the garbage collector: after each collection hubs are swept, and a channel that was given since the last one is
 // held weakly from then on, so that the next may take it. Under a parent that ends before that, as a request does, nothing
-// of it is ever needed. Why that is sound:
+// of it is ever needed.
 //
-//   - The Context holds its channel, so the channel lives at least as long.
-//   - A goroutine that waits on the channel keeps it alive: its stack and its sudog point to it. (The garbage
-//     collector's search for leaked goroutines, an experiment of Go 1.26, is another matter: it takes such a waiter for
-//     leaked and reports it. It does not free anything of it.)
-//   - A channel is one heap object, always: makechan allocates it, escape analysis has no say. A chan value is the pointer
-//     to it; package reflect promises as much.
-//   - The sweep runs outside of any synctest bubble, where touching a bubble's channel or timer is fatal. It makes pointers
-//     weak and looks whether they are nil, and it takes hubs that nobody needs off their parents.
+// The sweep runs outside of any synctest bubble, where touching a bubble's channel or timer is fatal. It makes pointers
+// weak and looks whether they are nil, and it takes hubs that nobody needs off their parents.
 type hub struct {
 	done <-chan struct{} // the parent's
 	stop func() bool     // takes it off the parent; nil where a goroutine waits instead
@@ -37,8 +29,7 @@ type hub struct {
 	private   bool       // not in the table
 	used      bool       // since the last sweep
 	followers followers
-	fresh     []chan struct{}      // given since the last sweep
-	kept      []weak.Pointer[byte] // given before: channels, as long as they live
+	channels  channels // fresh are those given since the last sweep
 }
 
 // newHub registers with a parent, in one of three ways: as package context does below a cancelCtx, and there with the
@@ -46,10 +37,10 @@ type hub struct {
 // package context would for each call, by a goroutine.
 func newHub(parent context.Context, done <-chan struct{}) *hub {
 	h := &hub{done: done, used: true, private: true}
-	if _, ok := parent.(interface{ AfterFunc(func()) func() bool }); ok {
-		h.stop = context.AfterFunc(parent, h.finish)
-	} else if c := cancelCtxOf(parent, done); c != nil {
+	if c := cancelCtxOf(parent, done); c != nil {
 		h.stop = context.AfterFunc(c, h.finish)
+	} else if _, ok := parent.(interface{ AfterFunc(func()) func() bool }); ok {
+		h.stop = context.AfterFunc(parent, h.finish)
 	} else {
 		h.quit = make(chan struct{})
 		go h.wait()
@@ -94,21 +85,14 @@ func (h *hub) finish() {
 		return
 	}
 	h.over = true
-	private, fresh, kept, followers := h.private, h.fresh, h.kept, h.followers.takeAll()
-	h.fresh, h.kept = nil, nil
+	private, kept, followers := h.private, h.channels, h.followers.takeAll()
+	h.channels = channels{}
 	h.mu.Unlock()
 
 	if !private {
 		hubs.remove(h)
 	}
-	for _, done := range fresh {
-		close(done)
-	}
-	for _, p := range kept {
-		if alive := unsafe.Pointer(p.Value()); alive != nil {
-			close(*(*chan struct{})(unsafe.Pointer(&alive)))
-		}
-	}
+	kept.close()
 	tellAll(followers)
 }
 
@@ -154,16 +138,25 @@ func (h *hub) swap(f *follower, done chan struct{}) bool {
 	if f != nil {
 		h.followers.remove(f)
 	}
-	h.fresh = append(h.fresh, done)
+	h.channels.add(done)
 	return true
 }
 
-func (h *hub) emptyLocked() bool {
-	return h.followers.empty() && len(h.fresh) == 0 && len(h.kept) == 0
+func (h *hub) withdraw(done chan struct{}) bool {
+	select {
+	case <-h.done:
+		h.finish() // its goroutine is on its way
+		return false
+	default:
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.channels.remove(done)
 }
 
-// sweepStep is how many channels a sweep looks at before it lets others have the lock: a few microseconds.
-const sweepStep = 64
+func (h *hub) emptyLocked() bool {
+	return h.followers.empty() && h.channels.empty()
+}
 
 // sweep drops the channels that the collector has taken, makes those weak that it may take next, and reports whether
 // nobody needs the hub: nobody is there, and nobody came since the last sweep. There is one sweep at a time.
@@ -182,45 +175,20 @@ func (h *hub) sweep() (idle bool) {
 	return idle
 }
 
-// dropDead moves the living of kept[from:] to kept[to:], a step of them. It reports whether there are more.
-func (h *hub) dropDead(from, to *int) bool {
+func (h *hub) dropDead(from, to *int) (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for end := min(*from+sweepStep, len(h.kept)); *from < end; *from++ {
-		p := h.kept[*from]
-		h.kept[*from] = weak.Pointer[byte]{} // each at most once: the parent may end between two steps
-		if p.Value() != nil {
-			h.kept[*to] = p
-			*to++
-		}
-	}
-	if *from < len(h.kept) {
-		return true
-	}
-	h.kept = h.kept[:min(*to, len(h.kept))]
-	if cap(h.kept) > 4*len(h.kept)+sweepStep {
-		h.kept = append([]weak.Pointer[byte](nil), h.kept...)
-	}
-	return false
+	return h.channels.dropDead(from, to)
 }
 
 func (h *hub) freshest() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.fresh)
+	return len(h.channels.fresh)
 }
 
-// weaken makes the last n of fresh weak.
 func (h *hub) weaken(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	rest := max(len(h.fresh)-n, 0)
-	for i, done := range h.fresh[rest:] {
-		h.kept = append(h.kept, weak.Make(*(**byte)(unsafe.Pointer(&done))))
-		h.fresh[rest+i] = nil
-	}
-	h.fresh = h.fresh[:rest]
-	if rest == 0 && cap(h.fresh) > 16*sweepStep {
-		h.fresh = nil // a burst's
-	}
+	h.channels.weaken(n)
 }

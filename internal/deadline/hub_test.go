@@ -146,6 +146,34 @@ func TestValuesAreNotKept(t *testing.T) {
 	other.Cancel()
 }
 
+// withAfterFunc is a context with a value and an AfterFunc, and else what it is made of.
+type withAfterFunc struct {
+	context.Context
+	held *[64]byte
+}
+
+func (w *withAfterFunc) AfterFunc(f func()) func() bool { return context.AfterFunc(w.Context, f) }
+
+// TestAnAfterFuncIsNotKept where package context would not call it either.
+func TestAnAfterFuncIsNotKept(t *testing.T) {
+	base, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var freed atomic.Bool
+	func() {
+		value := new([64]byte)
+		runtime.AddCleanup(value, func(int) { freed.Store(true) }, 0)
+		ctx := deadline.New(&withAfterFunc{base, value}, time.Now().Add(time.Hour))
+		ctx.Done()
+		ctx.Release()
+	}()
+	other := deadline.New(base, time.Now().Add(time.Hour))
+	other.Done()
+	if !until(freed.Load) {
+		t.Error("the value was not freed")
+	}
+	other.Cancel()
+}
+
 // TestWokenWhileSwept: parents end at any moment of a sweep, and of the coming and going of others. All who wait for the
 // channel of a released context, and hold nothing else, are woken, and nobody before.
 func TestWokenWhileSwept(t *testing.T) {
@@ -242,52 +270,6 @@ func TestNobodyIsForgotten(t *testing.T) {
 			}
 		}
 	}
-}
-
-// lying is a context that says it has ended, from some time on, and has not.
-type lying struct {
-	context.Context
-	lies *bool
-}
-
-func (l lying) Err() error {
-	if *l.lies {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
-// TestAParentThatLies ends those below, and nobody waits for a channel that nobody closes.
-func TestAParentThatLies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		above, foreign := deadline.New(t.Context(), time.Time{}), newForeign()
-		for name, parent := range map[string]context.Context{
-			"ours":        above,
-			"not ours":    context.WithValue(t.Context(), valueKey{}, 0),
-			"a goroutine": foreign,
-		} {
-			for _, asked := range []bool{false, true} {
-				lies := false
-				ctx := deadline.New(lying{parent, &lies}, time.Now().Add(time.Hour))
-				if asked {
-					ctx.Done()
-				}
-				ctx.Release()
-				called := make(chan struct{})
-				lies = true
-				if err := ctx.Err(); err != context.DeadlineExceeded {
-					t.Errorf("%s: %v", name, err)
-				}
-				ctx.Done()
-				ctx.AfterFunc(func() { close(called) })
-				if asked {
-					<-called
-				}
-			}
-		}
-		above.Cancel()
-		foreign.end()
-	})
 }
 
 // TestReleasedBelowOneThatRuns: its channel goes on to whoever leads the one above, when that is released too.

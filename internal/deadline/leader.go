@@ -12,6 +12,9 @@ type leader interface {
 	keep(chan struct{}) bool
 	// swap is keep, and leave if that was done.
 	swap(*follower, chan struct{}) bool
+	// withdraw takes back a channel that keep has taken, for one who ended alone. If it reports false the end has come, and
+	// the channel is closed, or about to be.
+	withdraw(chan struct{}) bool
 }
 
 type joining int
@@ -94,7 +97,10 @@ func (l *link) keepLocked(done chan struct{}) bool {
 	case ended:
 		return false
 	case running:
-		l.kept = append(l.kept, done)
+		if l.kept == nil {
+			l.kept = &channels{}
+		}
+		l.kept.keep(done)
 		return true
 	}
 	return l.leader == nil || l.leader.keep(done) // the end is the leader's
@@ -109,4 +115,18 @@ func (l *link) swap(f *follower, done chan struct{}) bool {
 	l.followers.remove(f)
 	l.loosen()
 	return true
+}
+
+func (l *link) withdraw(done chan struct{}) bool {
+	l.mu.Lock()
+	switch l.state.Load() {
+	case running:
+		defer l.mu.Unlock()
+		return l.kept != nil && l.kept.remove(done)
+	case ended:
+		l.mu.Unlock()
+		return false
+	}
+	l.mu.Unlock() // the leader may tell us
+	return l.leader == nil || l.leader.withdraw(done)
 }

@@ -30,7 +30,7 @@ type link struct {
 	timer     *time.Timer   // nil when it need not be stopped
 	place     follower      // among those of the leader
 	followers followers
-	kept      []chan struct{} // of released links below: to be closed at the end
+	kept      *channels // of released links below: to be closed at the end
 }
 
 // end is how a context ended.
@@ -56,28 +56,43 @@ func newLink(parent context.Context, limit time.Time, done chan struct{}) *link 
 	l.place.link = l
 	l.follow() // not under mu: a parent that is not of package context may call back at once
 	if parent.Err() != nil {
-		l.parentEnded()
+		l.parentEnded(done)
 		return l
 	}
 	if !limit.IsZero() {
-		l.arm(limit)
+		l.arm(limit, done)
 	}
 	return l
 }
 
-func (l *link) arm(limit time.Time) {
+func (l *link) arm(limit time.Time, done chan struct{}) {
 	left := time.Until(limit)
 	if left <= 0 {
 		l.limitReached()
 		return
 	}
+	reached := l.limitReached
 	if d, ok := l.parent.Deadline(); ok && !limit.Before(d) {
-		return
+		if d, ok = deadlineForGood(l.parent); ok && !limit.Before(d) {
+			return
+		}
+		reached = func() { l.look(limit, done) } // the parent goes first
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state.Load() == running {
-		l.timer = time.AfterFunc(left, l.limitReached)
+		l.timer = time.AfterFunc(left, reached)
+	}
+}
+
+// deadlineForGood is the deadline that remains when each Context above is released.
+func deadlineForGood(parent context.Context) (time.Time, bool) {
+	for {
+		c, ok := parent.Value(nearest{}).(*Context)
+		if !ok {
+			return parent.Deadline()
+		}
+		parent = c.parent
 	}
 }
 
@@ -92,20 +107,20 @@ func (l *link) follow() {
 		case joined:
 			return
 		case over:
-			l.parentEnded()
+			l.told()
 			return
 		case gone: // since we found it
 		}
 	}
 }
 
-// look ends the link if its time has come, and reports whether it has ended. The parent goes first: if nobody looked
+// look ends the link, whose channel is done, if its time has come, and reports whether it has ended. The parent goes first: if nobody looked
 // until both were past, then there is a caller who is gone, and a limit that nobody felt.
-func (l *link) look(limit time.Time) bool {
+func (l *link) look(limit time.Time, done chan struct{}) bool {
 	switch s := l.state.Load(); {
 	case s == ended:
 	case l.parent.Err() != nil:
-		l.parentEnded()
+		l.parentEnded(done)
 	case s == running && past(limit):
 		l.limitReached()
 	default:
@@ -114,28 +129,49 @@ func (l *link) look(limit time.Time) bool {
 	return l.state.Load() == ended
 }
 
-func (l *link) parentEnded() {
+// told is the parent's end, from the leader.
+func (l *link) told() { l.end(l.endOfParent()) }
+
+// parentEnded is the parent's end, seen before the leader has told of it, or by a parent that breaks the rules of one: whoever
+// shares its channel is not to end with it.
+func (l *link) parentEnded(done chan struct{}) { l.endAlone(l.endOfParent(), done) }
+
+func (l *link) endOfParent() end {
 	err := l.parent.Err()
 	if err == nil { // it is not of package context, and breaks the rules of one
 		err = context.Canceled
 	}
-	l.end(end{err: err, byParent: true})
+	return end{err: err, byParent: true}
 }
 
-func (l *link) limitReached() { l.end(expired.how) }
+func (l *link) limitReached() { l.cancel(expired.how) }
+
+// cancel is an end that is not the parent's, so that the link is not loose.
+func (l *link) cancel(how end) { l.endAlone(how, nil) }
+
+// endAlone is an end that the leader does not know of.
+func (l *link) endAlone(how end, done chan struct{}) {
+	switch was := l.end(how); {
+	case was == ended || l.leader == nil:
+	case was != loose:
+		l.leader.leave(&l.place)
+	case l.leader.withdraw(done):
+		close(done)
+	}
+}
 
 // end is the end, unless there has been one. After Release only the parent can cause it: a timer that has fired but
-// not yet got the lock comes too late.
-func (l *link) end(how end) {
+// not yet got the lock comes too late. It returns the state before; if it was too late, ended.
+func (l *link) end(how end) (was uint32) {
 	if l.tooLate(how) {
-		return // without the lock, which would be one for all where the link is one of those of context.go
+		return ended // without the lock, which would be one for all where the link is one of those of context.go
 	}
 	l.mu.Lock()
 	if l.tooLate(how) {
 		l.mu.Unlock()
-		return
+		return ended
 	}
-	wasLoose := l.state.Load() == loose
+	was = l.state.Load()
 	l.how = how
 	l.state.Store(ended)
 	if l.done != nil {
@@ -148,48 +184,17 @@ func (l *link) end(how end) {
 	if timer != nil {
 		timer.Stop()
 	}
-	for _, done := range kept {
-		close(done)
-	}
-	switch h, isHub := l.leader.(*hub); {
-	case wasLoose && isHub:
-		h.finish() // the channel is there; what leads to a link has ended it already, or is about to
-	case l.leader != nil && !how.byParent:
-		l.leader.leave(&l.place)
+	if kept != nil {
+		kept.close()
 	}
 	tellAll(followers)
+	return was
 }
 
 // tooLate reports whether the link can no longer be ended in this way. Once true it stays true.
 func (l *link) tooLate(how end) bool {
 	s := l.state.Load()
 	return s == ended || s != running && !how.byParent
-}
-
-// await waits for the channel of a link that has ended, which is closed a moment after that is known.
-func (l *link) await(done <-chan struct{}) {
-	if l.done != nil || l.closing() {
-		<-done
-	}
-}
-
-// closing reports whether the leader closes, or has closed, the channel that it was given. A context between the two that
-// breaks the rules of one may have an Err before it has ended, and then nobody does.
-func (l *link) closing() bool {
-	for {
-		switch leader := l.leader.(type) {
-		case *link:
-			switch leader.state.Load() {
-			case running:
-				return false
-			case ended:
-				return true
-			}
-			l = leader // its own leader has the channel
-		default:
-			return leader != nil
-		}
-	}
 }
 
 // release stops the limit, and lets go of the channel unless somebody follows.
@@ -211,11 +216,8 @@ func (l *link) release() {
 		l.kept = nil // the parent can never end: nobody holds the link but the Context
 		return
 	}
-	for len(l.kept) > 0 {
-		if !l.leader.keep(l.kept[0]) {
-			return // it is over, and will tell us
-		}
-		l.kept = l.kept[1:]
+	if l.kept != nil && !l.kept.moveTo(l.leader.keep) {
+		return // it is over, and will tell us
 	}
 	l.kept = nil
 	l.loosen()

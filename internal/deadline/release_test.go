@@ -162,6 +162,90 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftBelowOneThatRuns: calls under an attempt that runs for as long as the process. Those that wait for the
+// channels of some are woken all the same.
+func TestNothingIsLeftBelowOneThatRuns(t *testing.T) {
+	for name, newParent := range parents {
+		t.Run(name, func(t *testing.T) {
+			parent, end := newParent(t)
+			above := deadline.New(parent, time.Time{})
+			above.Done()
+			var waiting []<-chan struct{}
+			const rounds, n = 20, 1000
+			objects := func() int {
+				var m runtime.MemStats
+				for i := range n {
+					ctx := deadline.New(above, time.Time{})
+					if done := ctx.Done(); i%(n/10) == 0 {
+						waiting = append(waiting, done)
+					}
+					ctx.Release()
+				}
+				collect()
+				runtime.ReadMemStats(&m)
+				return int(m.HeapObjects)
+			}
+			objects()
+			before := objects() // some are left until the next come
+			for range rounds {
+				objects()
+			}
+			if grown := objects() - before; grown > rounds*n/4 {
+				t.Errorf("the heap grew by %d objects in %d calls", grown, rounds*n)
+			}
+			for _, done := range waiting {
+				select {
+				case <-done:
+					t.Fatal("woken before the end")
+				default:
+				}
+			}
+			end()
+			for _, done := range waiting {
+				<-done
+			}
+			runtime.KeepAlive(above)
+		})
+	}
+}
+
+// TestManyReleasedBelow: their channels go on when the one above is released, and are closed when it ends.
+func TestManyReleasedBelow(t *testing.T) {
+	for name, newParent := range parents {
+		for _, release := range []bool{false, true} {
+			parent, end := newParent(t)
+			above := deadline.New(parent, time.Time{})
+			above.Done()
+			var dones []<-chan struct{}
+			for i := range 500 {
+				ctx := deadline.New(above, time.Time{})
+				if done := ctx.Done(); i%3 == 0 {
+					dones = append(dones, done)
+				}
+				ctx.Release()
+				if i == 250 {
+					collect()
+				}
+			}
+			if release {
+				above.Release()
+				collect()
+			}
+			for i, done := range dones {
+				select {
+				case <-done:
+					t.Errorf("%s: %d is closed", name, i)
+				default:
+				}
+			}
+			end()
+			for _, done := range dones {
+				<-done
+			}
+		}
+	}
+}
+
 // TestReleasedWithoutAParentAlive: a derived context that nobody cancels stays with the parent, but not for longer. A
 // cleanup that held the link would hold all of them for ever.
 func TestReleasedWithoutAParentAlive(t *testing.T) {
