@@ -152,8 +152,9 @@ func Do[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error
 }
 
 // DoDiscard is Do for values that have to be closed: discard gets the values of attempts that ran beside another and were not
-// returned, each once; and of those that a retry, a group of targets ([OneOf]) or a Runner that is not of holdfast has followed
-// by another. A value that came with an error is one of them unless it is the zero value.
+// returned, each once; of those that a retry, a group of targets ([OneOf]) or a Runner that is not of holdfast has followed by
+// another; and that which nobody gets because a policy's callback has panicked. A value that came with an error is one of them
+// unless it is the zero value.
 func DoDiscard[T any](ctx context.Context, s *Stack, fn func(context.Context) (T, error), discard func(T)) (T, error) {
 	if fn == nil {
 		var none T
@@ -206,8 +207,14 @@ func through[T any](ctx context.Context, ls []layer, fn func(context.Context) (T
 		}
 		return retry.Do(ctx, l.retry, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
 	case ofBreaker:
+		if discard != nil {
+			return throughBreaker(ctx, l.breaker, below, fn, discard)
+		}
 		return breaker.Do(ctx, l.breaker, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
 	case ofBulkhead:
+		if discard != nil {
+			return throughBulkhead(ctx, l.bulkhead, below, fn, discard)
+		}
 		return bulkhead.Do(ctx, l.bulkhead, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) })
 	case ofLive:
 		return DoDiscard(ctx, l.live, func(ctx context.Context) (T, error) { return through(ctx, below, fn, discard) }, discard)

@@ -31,6 +31,19 @@ func BenchmarkRuntimeStack(b *testing.B) {
 	}
 }
 
+func BenchmarkRuntimeStackDiscard(b *testing.B) {
+	s := holdfast.MustStack(breaker.MustNew(breaker.Config{}), bulkhead.MustNew(bulkhead.Config{Limit: 64}))
+	ctx := context.Background()
+	n := 1
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := holdfast.DoDiscard(ctx, s, func(context.Context) (int, error) { return n, nil }, func(int) { n++ })
+		if v != 1 || err != nil {
+			b.Fatal(v, err)
+		}
+	}
+}
+
 func three() *holdfast.Stack {
 	return holdfast.MustStack(
 		retry.MustNew(retry.Config{Name: "users"}), breaker.MustNew(breaker.Config{Name: "users"}), bulkhead.MustNew(bulkhead.Config{Limit: 64}))

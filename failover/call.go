@@ -24,7 +24,7 @@ type call struct {
 	number   int             // its number
 	running  bool            // it is under way
 	trial    bool            // it finds out whether the target is well again
-	inHand   bool            // its value is, and it failed
+	inHand   bool            // its value is
 	careful  bool            // it must not be repeated: see Transport
 	exchange *exchange       // in a Transport
 	part     attempt.Part    // with the other attempts of a hedge around it
@@ -163,14 +163,14 @@ func (c *call) succeed() {
 		c.limited.Release()
 	}
 	c.set.deposit()
+	if c.tel != nil {
+		c.endWell()
+	}
 	if c.number == 1 {
 		c.g.counts.atOnce.Add()
 	} else {
 		c.g.counts.attempt(c.number, telemetry.Success)
 		c.g.counts.wonLater.Add(1)
-	}
-	if c.tel != nil {
-		c.endWell()
 	}
 }
 

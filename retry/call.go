@@ -26,7 +26,7 @@ type call struct {
 	limit   *time.Time        // of the whole call; nil: none
 	number  int               // of the attempt under way or last made
 	running bool              // it is under way
-	inHand  bool              // its value is, and it failed
+	inHand  bool              // its value is, and code of the user's may run
 	unsent  bool              // its request could not be made
 	bare    bool              // it is the first, and there is nothing to it but a count
 	tel     *telemetry.Call   // nil: nobody looks

@@ -19,13 +19,10 @@ func (c *call) succeed() {
 }
 
 // succeedWithAll is succeed where more than a count is to be kept. The time limit stops, and the attempt's context lives
-// on; a Transport keeps the limit until the body is closed.
+// on; a Transport keeps the limit until the body is closed. It counts last: should a span panic, abort counts, and the value is
+// dropped.
 func (c *call) succeedWithAll() {
-	if c.number == 1 {
-		c.p.counts.atOnce.Add()
-	} else {
-		c.p.counts.attempt(telemetry.Retry, telemetry.Success)
-	}
+	c.inHand = true
 	if c.limited != nil && c.req == nil {
 		c.limited.Release()
 	}
@@ -36,18 +33,23 @@ func (c *call) succeedWithAll() {
 		c.tel.Attempt.End(telemetry.Success, nil)
 		c.tel.End(c.ctx, telemetry.Success, nil, c.number)
 	}
+	if c.number == 1 {
+		c.p.counts.atOnce.Add()
+	} else {
+		c.p.counts.attempt(telemetry.Retry, telemetry.Success)
+	}
 }
 
 // abort records that fn, or a callback, panicked or ended its goroutine.
 func (c *call) abort() {
-	if c.running {
-		c.p.counts.attempt(c.kind(), telemetry.Failure)
-		c.endSpan(telemetry.Failure, telemetry.ErrAborted)
-	}
 	c.p.counts.failed.Add(1)
 	c.refund()
 	if c.limited != nil {
 		c.limited.Cancel()
+	}
+	if c.running {
+		c.p.counts.attempt(c.kind(), telemetry.Failure)
+		c.endSpan(telemetry.Failure, telemetry.ErrAborted)
 	}
 	if c.tel != nil {
 		c.tel.End(c.ctx, telemetry.Failure, telemetry.ErrAborted, c.number)

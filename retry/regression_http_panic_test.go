@@ -1,10 +1,15 @@
 package retry_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/embedded"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/holdfast-go/holdfast/retry"
 )
@@ -107,3 +112,35 @@ func TestRetryIfAndClosePanic(t *testing.T) {
 type closePanics struct{}
 
 func (closePanics) Close() error { panic("Close") }
+
+// A span that panics at the end of a success leaves the response to nobody: its body is closed, and the call counted once.
+func TestSpanPanicsOnASuccess(t *testing.T) {
+	c := quick
+	c.TracerProvider = provider{}
+	p, base := retry.MustNew(c), &counted{}
+	base.answer = func(_ int, r *http.Request) (*http.Response, error) { return base.respond(200, r), nil }
+	r, _ := http.NewRequest("GET", "http://host/", nil)
+	if v := panicOf(t, p, base, r); v != "span" {
+		t.Errorf("panicked with %v", v)
+	}
+	if o, cl := base.opened.Load(), base.closed.Load(); o != 1 || cl != 1 {
+		t.Errorf("%d bodies opened, %d closed", o, cl)
+	}
+	inBooks(t, p)
+}
+
+// provider has spans that panic when they end.
+type provider struct{ embedded.TracerProvider }
+
+func (provider) Tracer(string, ...trace.TracerOption) trace.Tracer { return tracer{} }
+
+type tracer struct{ embedded.Tracer }
+
+func (tracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return ctx, span{}
+}
+
+type span struct{ noop.Span }
+
+func (span) IsRecording() bool          { return true }
+func (span) End(...trace.SpanEndOption) { panic("span") }
