@@ -81,14 +81,14 @@ func (c *call) request(req *http.Request) *http.Request {
 
 // abandon closes what nobody else will, when RoundTrip is left by a panic.
 func (c *call) abandon(req *http.Request, sent bool, resp *http.Response) {
-	if !sent {
-		httpx.CloseBody(req)
+	if c.open {
+		defer c.abort() // also if a body panics when it is closed
 	}
 	if resp != nil {
-		_ = resp.Body.Close() // there is nobody to tell
+		defer resp.Body.Close()
 	}
-	if c.open {
-		c.abort()
+	if !sent {
+		httpx.CloseBody(req)
 	}
 }
 

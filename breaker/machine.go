@@ -57,13 +57,10 @@ func (m *machine) after(done func(error), o Outcome) State {
 		done(errIgnored) // gives the place back
 	default:
 		done(errTrip)
+		return Open // although a cool-down of an instant is over by now
 	}
-	switch m.cb.State() {
-	case gobreaker.StateClosed:
+	if m.cb.State() == gobreaker.StateClosed {
 		return Closed
-	case gobreaker.StateOpen:
-		return Open
-	default:
-		return HalfOpen
 	}
+	return HalfOpen
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/retry"
@@ -53,3 +54,25 @@ func TestTransportBodyThatFailsIsIgnored(t *testing.T) {
 type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
+// A probe's place goes back also if Classify panics, and then the body that is closed for it.
+func TestClassifyAndClosePanic(t *testing.T) {
+	b := breaker.MustNew(breaker.Config{OpenFor: time.Hour, MaxOpenFor: time.Hour, Classify: func(error) breaker.Outcome { panic("Classify") }})
+	rt := breaker.TransportFor(b, roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 500, Body: closePanics{strings.NewReader("text")}, Request: r}, nil
+	}))
+	forceHalfOpen(b)
+	r, _ := http.NewRequest(http.MethodGet, "http://host/", nil)
+	func() {
+		defer func() { _ = recover() }()
+		_, err := rt.RoundTrip(r)
+		t.Errorf("no panic: %v", err)
+	}()
+	if s := b.Snapshot(); s.Probing != 0 || s.Failures != 1 || s.State != breaker.Open {
+		t.Errorf("want one failure, and no probe: %+v", s)
+	}
+}
+
+type closePanics struct{ io.Reader }
+
+func (closePanics) Close() error { panic("Close") }

@@ -311,3 +311,22 @@ func TestRetryAfterFromManyIsOneOpening(t *testing.T) {
 }
 
 type position struct{}
+
+// forceHalfOpen is Force(HalfOpen), on the clock of the world: the next call is a probe when that has moved.
+func forceHalfOpen(b *breaker.Breaker) {
+	b.Force(breaker.HalfOpen)
+	for since := b.Snapshot().Since; !time.Now().After(since.Add(time.Microsecond)); {
+		runtime.Gosched()
+	}
+}
+
+// A breaker that was forced to be half-open is open for as long as ever after a probe that failed, although the cool-down before
+// that was of an instant, which is over again by then. In a bubble no time would pass.
+func TestForcedHalfOpenReopens(t *testing.T) {
+	b := breaker.MustNew(breaker.Config{OpenFor: time.Hour, MaxOpenFor: time.Hour})
+	forceHalfOpen(b)
+	call(b, bad)
+	if s := b.Snapshot(); s.State != breaker.Open || s.FailedRecoveries != 1 || s.Failures != 1 {
+		t.Errorf("%+v", s)
+	}
+}
