@@ -93,17 +93,17 @@ func (l *link) keep(done chan struct{}) bool {
 }
 
 func (l *link) keepLocked(done chan struct{}) bool {
-	switch l.state.Load() {
-	case ended:
+	switch s := l.state.Load(); {
+	case s == ended:
 		return false
-	case running:
+	case s == running || l.leader == nil:
 		if l.kept == nil {
 			l.kept = &channels{}
 		}
 		l.kept.keep(done)
 		return true
 	}
-	return l.leader == nil || l.leader.keep(done) // the end is the leader's
+	return l.leader.keep(done) // the end is the leader's
 }
 
 func (l *link) swap(f *follower, done chan struct{}) bool {
@@ -119,14 +119,14 @@ func (l *link) swap(f *follower, done chan struct{}) bool {
 
 func (l *link) withdraw(done chan struct{}) bool {
 	l.mu.Lock()
-	switch l.state.Load() {
-	case running:
-		defer l.mu.Unlock()
-		return l.kept != nil && l.kept.remove(done)
-	case ended:
+	switch s := l.state.Load(); {
+	case s == ended:
 		l.mu.Unlock()
 		return false
+	case s == running || l.leader == nil:
+		defer l.mu.Unlock()
+		return l.kept != nil && l.kept.remove(done)
 	}
 	l.mu.Unlock() // the leader may tell us
-	return l.leader == nil || l.leader.withdraw(done)
+	return l.leader.withdraw(done)
 }

@@ -57,6 +57,45 @@ func TestAParentThatLies(t *testing.T) {
 	})
 }
 
+// lateDone is a context that says it can never end, until some time.
+type lateDone struct {
+	context.Context
+	late bool
+}
+
+func (l *lateDone) Done() <-chan struct{} {
+	if l.late {
+		return l.Context.Done()
+	}
+	return nil
+}
+
+// TestAParentThatCouldNotEnd and does: nobody waits for a channel that nobody closes.
+func TestAParentThatCouldNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, aboveFirst := range []bool{false, true} {
+			inner, cancel := context.WithCancel(t.Context())
+			parent := &lateDone{Context: inner}
+			above := deadline.New(parent, time.Time{})
+			above.Done()
+			below := deadline.New(above, time.Time{})
+			below.Done()
+			if aboveFirst {
+				above.Release()
+				below.Release()
+			} else {
+				below.Release()
+				above.Release()
+			}
+			parent.late = true
+			cancel()
+			if below.Err() == nil || !isDone(below) || !isDone(above) {
+				t.Error("it goes on")
+			}
+		}
+	})
+}
+
 // TestALieIsNotForOthers: who shares the channel of a parent that lies goes on.
 func TestALieIsNotForOthers(t *testing.T) {
 	for name, newParent := range parents {

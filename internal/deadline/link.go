@@ -213,8 +213,7 @@ func (l *link) release() {
 		l.timer = nil
 	}
 	if l.leader == nil {
-		l.kept = nil // the parent can never end: nobody holds the link but the Context
-		return
+		return // the parent can never end: nobody holds the link but the Context
 	}
 	if l.kept != nil && !l.kept.moveTo(l.leader.keep) {
 		return // it is over, and will tell us
