@@ -52,8 +52,8 @@ func (c *call) judgeSent(w *world, err error) {
 	switch sent, shed := int(c.sent.Load()), int(c.shed.Load()); {
 	case c.cancel < 0 && sent > 0:
 		w.complain("%s: its context was done, and it has sent %d requests", c, sent)
-	case c.outcome == refused && sent > 0 && shed == 0: // a server's refusal is the last response, and speaks for that request
-		w.complain("%s: it was refused, which says that nothing was done, and has sent %d requests: %v", c, sent, err)
+	case c.outcome == refused && sent > shed:
+		w.complain("%s: it was refused, which says that nothing was done, and has sent %d requests, of which servers refused %d: %v", c, sent, shed, err)
 	case c.outcome == success && sent == 0:
 		w.complain("%s: it succeeded, and has sent nothing", c)
 	case w.most > 0 && sent > w.most:

@@ -293,6 +293,7 @@ func TestJudge(t *testing.T) {
 		rate   float64
 		call   planned
 		sent   int64
+		shed   int64
 		result result
 		want   string // empty: nothing
 		is     outcome
@@ -306,7 +307,9 @@ func TestJudge(t *testing.T) {
 		{name: "failure", sent: 1, result: result{err: &statusError{code: 500}}, is: failure},
 		{name: "of nobody", fault: "/client-error", sent: 1, result: result{err: odd}, want: "an error of a kind that nobody makes", is: failure},
 		{name: "refused", result: result{err: &breaker.OpenError{}}, is: refused},
-		{name: "refused after work", sent: 1, result: result{err: &breaker.OpenError{}}, want: "says that nothing was done, and has sent 1", is: refused},
+		{name: "refused after work", sent: 1, result: result{err: &breaker.OpenError{}}, want: "says that nothing was done, and has sent 1 requests, of which servers refused 0", is: refused},
+		{name: "refused by servers", sent: 2, shed: 2, result: result{err: &breaker.OpenError{}}, is: refused},
+		{name: "refused by one server of two", sent: 2, shed: 1, result: result{err: &breaker.OpenError{}}, want: "has sent 2 requests, of which servers refused 1", is: refused},
 		{name: "gone", call: planned{cancel: -1}, result: result{err: fmt.Errorf("x: %w", errGone)}, is: ignored},
 		{name: "gone, and does not say", call: planned{cancel: -1}, result: result{err: odd}, want: "does not say why: odd", is: ignored},
 		{name: "gone, and works", call: planned{cancel: -1}, sent: 2, result: result{err: errGone}, want: "it has sent 2 requests", is: ignored},
@@ -326,6 +329,7 @@ func TestJudge(t *testing.T) {
 			test.call.id, test.call.size, test.call.method, test.call.door = "c", 20, http.MethodGet, &doors[1]
 			c := &call{planned: test.call}
 			c.sent.Store(test.sent)
+			c.shed.Store(test.shed)
 			ctx, gone := context.WithCancelCause(t.Context())
 			defer gone(nil)
 			if c.cancel < 0 {
