@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast"
@@ -73,6 +74,36 @@ func TestBodyOutlivesRunner(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunnersCostNoGoroutine: to follow the context of a request that a Runner has one for needs none.
+func TestRunnersCostNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goroutines := func() int {
+			buf := make([]byte, 1<<20)
+			return strings.Count(string(buf[:runtime.Stack(buf, true)]), "synctest bubble ")
+		}
+		var before, during int
+		rt := holdfast.MustStack(limiting{time.Hour}).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			before = goroutines()
+			_, stop := context.WithCancel(r.Context()) // as net/http does
+			defer stop()
+			during = goroutines()
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://stub.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rt.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+		if during != before {
+			t.Errorf("%d goroutines more", during-before)
+		}
+	})
 }
 
 // hasty runs fn, and does not wait for it; whether it has begun when Run returns is the caller's choice.

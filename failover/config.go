@@ -37,7 +37,8 @@ type Config[T any] struct {
 	// MaxTries bounds the targets that one call tries. Default 3.
 	MaxTries int
 
-	// AttemptTimeout bounds each attempt, so that a target that hangs leaves time for another. Default: none but the caller's.
+	// AttemptTimeout bounds each attempt, so that a target that hangs leaves time for another. It stops with
+	// a success, in a [Transport] with its body. Default: none but the caller's.
 	AttemptTimeout time.Duration
 
 	// FailoverIf says after which errors the next target is tried. Default [Movable]: all but the caller's cancellation and

@@ -32,7 +32,8 @@ type Config struct {
 	Backoff func() backoff.BackOff
 
 	// AttemptTimeout bounds each attempt, through its context. The limit stops when the attempt returns a success, so
-	// that rows or a stream can be read after it; in a [Transport] it runs on until the response's body is closed.
+	// that rows or a stream can be read after it; in a [Transport] it runs on until the response's body is closed. A longer
+	// limit that fn sets on a context below its own stops with it: package context leaves that to the shorter one above.
 	// Default: none.
 	AttemptTimeout time.Duration
 
