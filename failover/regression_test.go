@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/embedded"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/holdfast-go/holdfast/failover"
 )
 
@@ -124,3 +128,29 @@ func TestRefusedTrialsOfTheOnlyOne(t *testing.T) {
 		}
 	})
 }
+
+// A call whose span panicked at the end of a success was in the books twice: as a success, and as a failure.
+func TestSpanPanicsOnASuccess(t *testing.T) {
+	g := failover.MustNew(failover.Config[int]{Targets: targets(1), TracerProvider: provider{}})
+	if got := recovered(func() { _ = g.Run(t.Context(), func(context.Context, int) error { return nil }) }); got != "span" {
+		t.Errorf("recovered %v", got)
+	}
+	if s := g.Snapshot(); s.Calls != 1 || s.Failures != 1 || s.Targets[0].InFlight != 0 {
+		t.Errorf("want one call, one failure: %+v", s)
+	}
+}
+
+// provider has spans of calls that panic when they end.
+type provider struct{ embedded.TracerProvider }
+
+func (provider) Tracer(string, ...trace.TracerOption) trace.Tracer { return tracer{} }
+
+type tracer struct{ embedded.Tracer }
+
+func (tracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return ctx, span{}
+}
+
+type span struct{ noop.Span }
+
+func (span) End(...trace.SpanEndOption) { panic("span") }
