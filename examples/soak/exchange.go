@@ -77,12 +77,13 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 
 // statusError is a response that is no answer.
 type statusError struct {
-	code  int
-	after time.Duration
+	code    int
+	after   time.Duration
+	refused bool // by a server, which says that it has done nothing
 }
 
 func newStatusError(resp *http.Response) *statusError {
-	e := &statusError{code: resp.StatusCode}
+	e := &statusError{code: resp.StatusCode, refused: resp.Header.Get("Holdfast-Refused") == "yes"}
 	if seconds, err := strconv.ParseInt(resp.Header.Get("Retry-After"), 10, 64); err == nil {
 		e.after = time.Duration(seconds) * time.Second // what the server says: absurd values are what this is about
 	}
@@ -93,3 +94,6 @@ func (e *statusError) Error() string { return fmt.Sprintf("status %d", e.code) }
 
 // RetryAfter is what policies ask for.
 func (e *statusError) RetryAfter() time.Duration { return e.after }
+
+// Refused is what they ask for too. Above a Transport it is what the stack says of the whole call: of all that it has sent.
+func (e *statusError) Refused() bool { return e.refused }

@@ -310,6 +310,8 @@ func TestJudge(t *testing.T) {
 		{name: "refused after work", sent: 1, result: result{err: &breaker.OpenError{}}, want: "says that nothing was done, and has sent 1 requests, of which servers refused 0", is: refused},
 		{name: "refused by servers", sent: 2, shed: 2, result: result{err: &breaker.OpenError{}}, is: refused},
 		{name: "refused by one server of two", sent: 2, shed: 1, result: result{err: &breaker.OpenError{}}, want: "has sent 2 requests, of which servers refused 1", is: refused},
+		{name: "refused by the server", sent: 1, shed: 1, result: result{err: &statusError{code: 503, refused: true}}, is: refused},
+		{name: "refused by the last server", sent: 2, shed: 1, result: result{err: &statusError{code: 503, refused: true}}, want: "says that nothing was done, and has sent 2", is: refused},
 		{name: "gone", call: planned{cancel: -1}, result: result{err: fmt.Errorf("x: %w", errGone)}, is: ignored},
 		{name: "gone, and does not say", call: planned{cancel: -1}, result: result{err: odd}, want: "does not say why: odd", is: ignored},
 		{name: "gone, and works", call: planned{cancel: -1}, sent: 2, result: result{err: errGone}, want: "it has sent 2 requests", is: ignored},
