@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/cause"
 	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 	"github.com/holdfast-go/holdfast/internal/telemetry"
 )
 
@@ -28,7 +29,7 @@ type call struct {
 	careful  bool            // it must not be repeated: see Transport
 	exchange *exchange       // in a Transport
 	part     attempt.Part    // with the other attempts of a hedge around it
-	limited  *deadline.Context
+	limited  deadline.Limited
 	tel      *telemetry.Call // nil: nobody looks
 	span     telemetry.Attempt
 	tried    []TargetError // attempts that failed
@@ -139,6 +140,13 @@ func (c *call) start(t *target, now time.Duration) {
 	}
 }
 
+func (c *call) limitedContext(ctx context.Context, limit time.Time) deadline.Limited {
+	if c.exchange != nil && !httpx.IsUpgrade(c.exchange.req) {
+		return deadline.NewBounded(ctx, limit) // it ends with the body
+	}
+	return deadline.New(ctx, limit)
+}
+
 // attemptContext is what fn gets: mostly the caller's.
 func (c *call) attemptContext() context.Context {
 	ctx := c.ctx
@@ -146,7 +154,7 @@ func (c *call) attemptContext() context.Context {
 		ctx, c.span = c.startSpan(ctx)
 	}
 	if limit := c.set.attemptTimeout; limit > 0 {
-		c.limited = deadline.New(ctx, time.Now().Add(limit))
+		c.limited = c.limitedContext(ctx, time.Now().Add(limit))
 		ctx = c.limited
 	}
 	return ctx

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/deadline"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
 // AttemptFrom returns the number of the attempt that ctx belongs to: 1 for the first, and outside of any retry. In
@@ -37,17 +38,22 @@ func (c *attemptContext) AfterFunc(f func()) (stop func() bool) {
 	return context.AfterFunc(c.Context, f)
 }
 
-// limited returns ctx with the time limits of one attempt, or nil if there are none. callLimit may be nil.
-func (s *settings) limited(ctx context.Context, callLimit *time.Time) *deadline.Context {
-	if s.AttemptTimeout <= 0 {
-		if callLimit == nil {
-			return nil
+// limitedContext returns ctx with the time limits of one attempt, or nil if there are none.
+func (c *call) limitedContext(ctx context.Context) deadline.Limited {
+	var limit time.Time
+	switch timeout := c.set.AttemptTimeout; {
+	case timeout > 0:
+		limit = time.Now().Add(timeout)
+		if c.limit != nil && c.limit.Before(limit) {
+			limit = *c.limit
 		}
-		return deadline.New(ctx, *callLimit)
+	case c.limit != nil:
+		limit = *c.limit
+	default:
+		return nil
 	}
-	limit := time.Now().Add(s.AttemptTimeout)
-	if callLimit != nil && callLimit.Before(limit) {
-		limit = *callLimit
+	if c.req != nil && !httpx.IsUpgrade(c.req) {
+		return deadline.NewBounded(ctx, limit) // it ends with the body
 	}
 	return deadline.New(ctx, limit)
 }

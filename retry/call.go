@@ -18,19 +18,19 @@ import (
 // nearly every call, pays for clearing it and makes no allocation.
 type call struct {
 	p       *Policy
-	set     *settings         // as they were when it began
-	ctx     context.Context   // the caller's, under the call's span
-	req     *http.Request     // in a Transport
-	body    *httpx.Body       // likewise: of the attempt, if it is watched
-	limited *deadline.Context // of the attempt, if it has a limit
-	limit   *time.Time        // of the whole call; nil: none
-	number  int               // of the attempt under way or last made
-	running bool              // it is under way
-	inHand  bool              // its value is, and code of the user's may run
-	unsent  bool              // its request could not be made
-	bare    bool              // it is the first, and there is nothing to it but a count
-	tel     *telemetry.Call   // nil: nobody looks
-	*again                    // from the first failure on
+	set     *settings        // as they were when it began
+	ctx     context.Context  // the caller's, under the call's span
+	req     *http.Request    // in a Transport
+	body    *httpx.Body      // likewise: of the attempt, if it is watched
+	limited deadline.Limited // of the attempt, if it has a limit
+	limit   *time.Time       // of the whole call; nil: none
+	number  int              // of the attempt under way or last made
+	running bool             // it is under way
+	inHand  bool             // its value is, and code of the user's may run
+	unsent  bool             // its request could not be made
+	bare    bool             // it is the first, and there is nothing to it but a count
+	tel     *telemetry.Call  // nil: nobody looks
+	*again                   // from the first failure on
 }
 
 // again is what a call needs once it has failed.
@@ -87,7 +87,7 @@ func (c *call) attemptContext() context.Context {
 	if c.tel != nil && !c.set.NoAttemptSpans {
 		ctx, c.tel.Attempt = c.startSpan(ctx)
 	}
-	if c.limited = c.set.limited(ctx, c.limit); c.limited != nil {
+	if c.limited = c.limitedContext(ctx); c.limited != nil {
 		ctx = c.limited
 	}
 	return ctx

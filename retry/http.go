@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
@@ -82,14 +81,9 @@ func (x *exchange) handOut(req *http.Request, resp *http.Response, failed *Error
 	case httpx.IsUpgrade(req) && resp.StatusCode < 300: // from here on it is a connection, and nobody's attempt
 		x.limited.Release()
 	default:
-		httpx.EndOnClose(resp, limited{x.limited})
+		httpx.EndOnClose(resp, x.limited)
 	}
 }
-
-// limited is an attempt's context that ends with the body.
-type limited struct{ *deadline.Context }
-
-func (l limited) End() { l.Cancel() }
 
 // release lets go of an attempt's time limit when there is no body that could be read under it.
 func (x *exchange) release() {

@@ -144,6 +144,9 @@ func (c *Context) Release() {
 // and frees what it holds. After the end, and after Release, it does nothing, so it may be deferred.
 func (c *Context) Cancel() { c.cancel(canceled) }
 
+// End is Cancel.
+func (c *Context) End() { c.Cancel() }
+
 // CancelCause is Cancel with a cause, that [context.Cause] reports for the context and for those derived from it. If
 // cause is nil, it is Cancel.
 func (c *Context) CancelCause(cause *Cause) {

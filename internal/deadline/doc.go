@@ -30,5 +30,7 @@
 // registration with that parent for all who follow it. At Release the link gives its channel to the leader and goes. See
 // link.go, hub.go and channels.go.
 //
+// Who is sure to end an attempt's context, as a Transport is with the response's body, needs no Release, and makes a [Bounded].
+//
 // Do not use it where context.WithTimeout will do: where the context ends with the function that made it.
 package deadline
