@@ -148,11 +148,4 @@ type belowOurs struct{ context.Context }
 
 func (b belowOurs) Deadline() (time.Time, bool) { return deadlineForGood(b.Context) }
 
-func (b belowOurs) AfterFunc(f func()) func() bool {
-	if l, ok := linkAbove(b.Context, b.Context.Done()).(*link); ok {
-		if stop := l.afterFunc(f); stop != nil {
-			return stop
-		}
-	}
-	return context.AfterFunc(b.Context, f)
-}
+func (b belowOurs) AfterFunc(f func()) func() bool { return afterFunc(b.Context, f) }

@@ -186,13 +186,13 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 		l = c.arm()
 	}
 	if l == unasked {
-		return context.AfterFunc(c.parent, f)
+		return afterFunc(c.parent, f)
 	}
 	if stop = l.afterFunc(f); stop != nil {
 		return stop
 	}
 	done := c.done
-	return context.AfterFunc(c.parent, func() {
+	return afterFunc(c.parent, func() {
 		l.parentEnded(done)
 		<-done
 		f()

@@ -41,18 +41,37 @@ func leaderOf(parent context.Context, done <-chan struct{}) leader {
 	return hubs.open(parent, done)
 }
 
-// linkAbove finds the Context that parent adds values to: the one with the same channel.
+// linkAbove finds who leads those that follow the Context that parent adds values to.
 func linkAbove(parent context.Context, done <-chan struct{}) leader {
+	if c := contextAbove(parent, done); c != nil {
+		return c.leads(done)
+	}
+	return nil
+}
+
+// contextAbove finds the Context that parent adds values to: the one with the same channel.
+func contextAbove(parent context.Context, done <-chan struct{}) *Context {
 	for {
 		c, ok := parent.Value(nearest{}).(*Context)
 		if !ok {
 			return nil
 		}
 		if c.link.Load() != unasked {
-			return c.leads(done)
+			if c.leads(done) == nil {
+				return nil
+			}
+			return c
 		}
 		parent = c.parent // whose channel is that of c
 	}
+}
+
+// afterFunc is [context.AfterFunc] that starts no goroutine to wait where parent adds values to a Context.
+func afterFunc(parent context.Context, f func()) (stop func() bool) {
+	if c := contextAbove(parent, parent.Done()); c != nil {
+		return c.AfterFunc(f)
+	}
+	return context.AfterFunc(parent, f)
 }
 
 // leads returns who leads those that have the Context for their parent, unless its channel is another.

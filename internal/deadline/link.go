@@ -85,15 +85,22 @@ func (l *link) arm(limit time.Time, done chan struct{}) {
 	}
 }
 
-// deadlineForGood is the deadline that remains when each Context above is released.
+// deadlineForGood is a deadline by which parent ends although each Context above is released, if it is sure that there is one.
+// A parent ends no later than what it is below; if it says that it does, something between has let go of the rest, as
+// context.WithoutCancel has, and the deadlines above that are not its own.
 func deadlineForGood(parent context.Context) (time.Time, bool) {
-	for {
-		c, ok := parent.Value(nearest{}).(*Context)
-		if !ok {
-			return parent.Deadline()
+	d, ok := parent.Deadline()
+	for ok {
+		c, below := parent.Value(nearest{}).(*Context)
+		if !below {
+			return d, true
 		}
 		parent = c.parent
+		above, has := parent.Deadline()
+		ok = has && !above.Before(d)
+		d = above
 	}
+	return time.Time{}, false
 }
 
 func (l *link) follow() {
