@@ -108,6 +108,12 @@ func (l *link) follow() {
 	if done == nil {
 		return
 	}
+	select {
+	case <-done: // no leader then: package context has one channel for all that ended unasked, whatever their bubbles
+		l.told()
+		return
+	default:
+	}
 	for {
 		l.leader = leaderOf(l.parent, done)
 		switch l.leader.join(&l.place) {
