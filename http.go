@@ -164,6 +164,11 @@ func (c *ofRunner) Value(key any) any { return c.runners.Value(key) }
 // AfterFunc spares package context, and us, a goroutine for each request: from the values nobody could tell whose end it has.
 func (c *ofRunner) AfterFunc(f func()) func() bool { return context.AfterFunc(c.Context, f) }
 
+var _ deadline.Ender = (*ofRunner)(nil)
+
+// EndsWith says whose end it has.
+func (c *ofRunner) EndsWith() context.Context { return c.Context }
+
 // Handler returns next with its requests under the stack, on the server's side: a bulkhead in its HTTP form, a breaker, and
 // other Runners, by their Run, with a status of 5xx (but 501 and 505) as a failure. What is refused is answered with 503 and
 // a Retry-After. What retries below it have tried to the end is marked, as by [retry.Handler], so that no retry above, in the

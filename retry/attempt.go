@@ -38,6 +38,11 @@ func (c *attemptContext) AfterFunc(f func()) (stop func() bool) {
 	return context.AfterFunc(c.Context, f)
 }
 
+var _ deadline.Ender = (*attemptContext)(nil)
+
+// EndsWith says whose end it has.
+func (c *attemptContext) EndsWith() context.Context { return c.Context }
+
 // limitedContext returns ctx with the time limits of one attempt, or nil if there are none.
 func (c *call) limitedContext(ctx context.Context) deadline.Limited {
 	var limit time.Time

@@ -31,6 +31,9 @@ func (n *Numbered) Value(k any) any {
 // one costs a goroutine where the caller's is not package context's either.
 func (n *Numbered) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(n.Context, f) }
 
+// EndsWith says whose end it has: it is a deadline.Ender.
+func (n *Numbered) EndsWith() context.Context { return n.Context }
+
 // With returns a context of the attempt with this number.
 func With(ctx context.Context, number int) context.Context {
 	return &Numbered{Context: ctx, number: number}

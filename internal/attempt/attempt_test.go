@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/attempt"
+	"github.com/holdfast-go/holdfast/internal/deadline"
 )
+
+var _ deadline.Ender = (*attempt.Numbered)(nil)
 
 type key struct{}
 

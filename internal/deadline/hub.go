@@ -36,6 +36,7 @@ type hub struct {
 // cancelCtx itself, lest the values that this parent adds to it live as long; by the parent's own AfterFunc; and else, as
 // package context would for each call, by a goroutine.
 func newHub(parent context.Context, done <-chan struct{}) *hub {
+	parent = whoEnds(parent, done)
 	h := &hub{done: done, used: true, private: true}
 	if c := cancelCtxOf(parent, done); c != nil {
 		h.stop = context.AfterFunc(c, h.finish)
@@ -46,6 +47,32 @@ func newHub(parent context.Context, done <-chan struct{}) *hub {
 		go h.wait()
 	}
 	return h
+}
+
+// An Ender is a context that has another's end. Its AfterFunc is then that of the other, which for package context may come to
+// a goroutine and a channel: not for a sweep to close. A hub registers with the other itself.
+type Ender interface{ EndsWith() context.Context }
+
+// whoEnds finds the one whose end a parent has.
+func whoEnds(parent context.Context, done <-chan struct{}) context.Context {
+	for {
+		above := parent
+		switch p := parent.(type) {
+		case *Context:
+			if p.link.Load() != unasked {
+				return parent
+			}
+			above = p.parent
+		case Ender:
+			above = p.EndsWith()
+		default:
+			return parent
+		}
+		if above.Done() != done {
+			return parent
+		}
+		parent = above
+	}
 }
 
 // cancelCtxOf does what parentCancelCtx does in package context.
