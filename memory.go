@@ -5,7 +5,7 @@ package holdfast
 const (
 	counterBytes = 1088
 
-	retryBytes    = 900 + counterBytes
+	retryBytes    = 900 + 9*counterBytes  // one for each way in which a first attempt, or another, ends
 	breakerBytes  = 1300 + 4*counterBytes // open; the window, and a counter for each reason to refuse
 	bulkheadBytes = 1700 + 15*counterBytes
 	waiterBytes   = 800 // of a queue, with the timer of a MaxWait; its goroutine comes on top
