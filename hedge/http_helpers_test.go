@@ -207,6 +207,19 @@ func (w *wire) settled(t *testing.T, attempts int) {
 	}
 }
 
+// idle waits until all that began is over, for what ends by a clock: on a busy machine that may be before it begins.
+func (w *wire) idle(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for sum(w.over) < len(w.begun) {
+		w.moved.Wait()
+	}
+	if w.again > 0 {
+		t.Errorf("%d bodies were closed more than once", w.again)
+	}
+}
+
 func sum(counts map[int]int) (n int) {
 	for _, c := range counts {
 		n += c

@@ -183,7 +183,10 @@ func TestTransportBreaksAndTimesOut(t *testing.T) {
 		if got := text(t, resp, err); got != "200 second" {
 			t.Errorf("got %q", got)
 		}
-		s.pages = pages{0: hangs}
+		s.wire.settled(t, 2)
+
+		// A site of its own: the handler that was cut gives no sign by which its pages could be changed after it.
+		s = serve(pages{0: hangs})
 		client := s.client(atOnce)
 		client.Timeout = 5 * ms
 		for range 20 {
@@ -193,7 +196,7 @@ func TestTransportBreaksAndTimesOut(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 		}
-		s.wire.settled(t, 2+20)
+		s.wire.idle(t)
 	})
 }
 
