@@ -106,24 +106,29 @@ func TestRunnersCostNoGoroutine(t *testing.T) {
 	})
 }
 
-// hasty runs fn, and does not wait for it; whether it has begun when Run returns is the caller's choice.
+// hasty runs fn, and does not wait for it: it has begun when Run returns, or begins when the handler has answered.
 type hasty struct{ begun bool }
 
-// begunKey is for the channel by which a handler says that it has begun.
-type begunKey struct{}
+// servingKey is for what a hasty runner and its handler tell each other.
+type servingKey struct{}
+
+type serving struct {
+	begun    chan struct{} // closed by the handler below
+	answered chan struct{} // closed when the handler above has returned
+	late     chan error    // what a late fn returned
+}
 
 func (h hasty) Run(ctx context.Context, fn func(context.Context) error) error {
-	begun, returning := make(chan struct{}), make(chan struct{})
-	defer close(returning)
-	go func() {
-		if !h.begun {
-			<-returning
-		}
-		fn(context.WithValue(ctx, begunKey{}, begun))
-	}()
+	s := ctx.Value(servingKey{}).(*serving)
 	if h.begun {
-		<-begun
+		go fn(ctx)
+		<-s.begun
+		return errDown
 	}
+	go func() {
+		<-s.answered
+		s.late <- fn(ctx)
+	}()
 	return errDown
 }
 
@@ -143,8 +148,8 @@ func TestHandlerOfHastyRunners(t *testing.T) {
 		h := holdfast.MustStack(test.policy).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			under.Add(1)
 			defer under.Add(-1)
-			if begun, ok := r.Context().Value(begunKey{}).(chan struct{}); ok {
-				close(begun)
+			if _, ok := test.policy.(hasty); ok {
+				close(r.Context().Value(servingKey{}).(*serving).begun)
 			}
 			for range 100 {
 				runtime.Gosched() // the runner returns meanwhile
@@ -153,8 +158,16 @@ func TestHandlerOfHastyRunners(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}))
 		for range 20 {
+			s := &serving{make(chan struct{}), make(chan struct{}), make(chan error, 1)}
 			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+			r = r.WithContext(context.WithValue(r.Context(), servingKey{}, s))
 			h.ServeHTTP(w, r)
+			close(s.answered)
+			if h, ok := test.policy.(hasty); ok && !h.begun {
+				if err := <-s.late; err == nil {
+					t.Errorf("%s: it was told that it went well", name)
+				}
+			}
 			served := test.want == http.StatusTeapot
 			if n := under.Load(); w.Code != test.want || n != 0 || served != (r.Pattern == "seen") {
 				t.Errorf("%s: %d, %d still served, pattern %q; want %d", name, w.Code, n, r.Pattern, test.want)
