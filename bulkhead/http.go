@@ -148,8 +148,35 @@ func (c *call) abandon(req *http.Request, answered bool, resp *http.Response) {
 	}
 }
 
-// held is a call whose response's body is still read.
+// hold keeps the place until nobody reads from the response any more.
+func (c *call) hold(resp *http.Response, o outcome, verdict error) {
+	h := held{slot: c.place.slot, word: c.place.word}
+	if verdict != nil || c.tel != nil || !c.place.plain() {
+		h.story = &story{b: c.b, terms: c.wait.terms, place: c.place, ctx: c.ctx, tel: c.tel, outcome: o, verdict: verdict}
+		h.story.time(resp)
+	}
+	c.open = false
+	httpx.OnClose(resp, h)
+}
+
+// held is the place of a call whose response's body is still read.
 type held struct {
+	slot  *slot
+	word  uint64
+	story *story // nil: a success of which there is nothing to tell
+}
+
+// End gives the place back.
+func (h held) End() {
+	if h.story == nil {
+		h.slot.giveBack(h.word)
+		return
+	}
+	h.story.end()
+}
+
+// story is what there is to tell of such a call at its end.
+type story struct {
 	b        *Bulkhead
 	terms    *terms
 	place    place
@@ -160,31 +187,23 @@ type held struct {
 	verdict  error
 }
 
-// hold keeps the place until nobody reads from the response any more.
-func (c *call) hold(resp *http.Response, o outcome, verdict error) {
-	h := &held{b: c.b, terms: c.wait.terms, place: c.place, ctx: c.ctx, tel: c.tel, outcome: o, verdict: verdict}
-	if c.place.start != 0 {
-		h.time(resp)
-	}
-	c.open = false
-	httpx.EndOnClose(resp, h)
-}
-
 // time is for a call that is timed, unless it lasts.
-func (h *held) time(resp *http.Response) {
-	upgraded := resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect
-	if h.outcome != failed && lasting(upgraded, resp.Header) {
-		h.place.start = 0
+func (s *story) time(resp *http.Response) {
+	if s.place.start == 0 {
 		return
 	}
-	h.answered = h.b.now()
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols || resp.Request.Method == http.MethodConnect
+	if s.outcome != failed && lasting(upgraded, resp.Header) {
+		s.place.start = 0
+		return
+	}
+	s.answered = s.b.now()
 }
 
-// End gives the place back.
-func (h *held) End() {
-	defer h.tel.End(h.ctx, h.outcome.spoken(h.verdict), h.verdict, 0)
-	h.place.vacate()
-	h.b.learn(&h.place, h.terms, h.answered, h.outcome, h.verdict)
+func (s *story) end() {
+	defer s.tel.End(s.ctx, s.outcome.spoken(s.verdict), s.verdict, 0)
+	s.place.vacate()
+	s.b.learn(&s.place, s.terms, s.answered, s.outcome, s.verdict)
 }
 
 // overloadStatus reports whether a server says that there is too much for it, or for what is behind it.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/deadline"
 	"github.com/holdfast-go/holdfast/internal/failure"
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
@@ -300,11 +301,19 @@ func (x *exchange) handOut(resp *http.Response) {
 	}
 	t.inFlight.add(1)
 	t.open.Add(1)
-	httpx.OnClose(resp, func() {
-		t.open.Add(-1)
-		t.inFlight.add(-1)
-		if limited != nil {
-			limited.Cancel()
-		}
-	})
+	httpx.OnClose(resp, reading{t, limited})
+}
+
+// reading is a response whose body is still read: work for its target, under the attempt's limit.
+type reading struct {
+	t       *target
+	limited deadline.Limited // nil: none
+}
+
+func (r reading) End() {
+	r.t.open.Add(-1)
+	r.t.inFlight.add(-1)
+	if r.limited != nil {
+		r.limited.Cancel()
+	}
 }

@@ -81,7 +81,7 @@ func (x *exchange) handOut(req *http.Request, resp *http.Response, failed *Error
 	case httpx.IsUpgrade(req) && resp.StatusCode < 300: // from here on it is a connection, and nobody's attempt
 		x.limited.Release()
 	default:
-		httpx.EndOnClose(resp, x.limited)
+		httpx.OnClose(resp, x.limited)
 	}
 }
 

@@ -16,7 +16,7 @@
 //		again, err := httpx.Resend(ctx, req, nil)
 //		...
 //	}
-//	httpx.OnClose(resp, cancel) // not before the body is done
+//	httpx.OnClose(resp, permit) // not before the body is done
 //
 // The package imports the standard library only, starts no goroutine at import
 // and keeps no state.

@@ -3,13 +3,13 @@ package httpx
 import (
 	"io"
 	"net/http"
-	"sync"
+	"sync/atomic"
 )
 
-// OnClose calls done exactly once when nobody will read from the response any
+// OnClose calls e.End exactly once when nobody will read from the response any
 // more: when its body is closed, read to its end, or fails, whichever is first. It
 // is where an attempt's context is cancelled and a permit given back. If there is
-// no body, done is called before OnClose returns, and http.NoBody stays itself.
+// no body, it is called before OnClose returns, and http.NoBody stays itself.
 //
 // It replaces resp.Body and nothing else: resp stays the one value, whose
 // trailers net/http fills in. What the body could do beside Read and Close it can
@@ -17,12 +17,11 @@ import (
 // and CloseWrite. The end of what a connection reads is not the end of it, as the
 // other direction may go on: there only Close counts.
 //
-// done runs in the goroutine that reads or closes, after the inner Read or
-// Close has returned. A caller that forgets to close never has it called.
-func OnClose(resp *http.Response, done func()) { EndOnClose(resp, endFunc(done)) }
-
-// EndOnClose is OnClose for what has a method to be called: it makes no function of it.
-func EndOnClose(resp *http.Response, e Ender) {
+// End runs in the goroutine that reads or closes, after the inner Read or
+// Close has returned; a Read or Close beside that one does not wait for it. A
+// caller that forgets to close never has it called. A small e costs no allocation
+// of its own: it is kept beside the body.
+func OnClose[E Ender](resp *http.Response, e E) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		e.End()
 		return
@@ -33,27 +32,25 @@ func EndOnClose(resp *http.Response, e Ender) {
 // Ender has something to do at the end of a body.
 type Ender interface{ End() }
 
-type endFunc func()
-
-func (f endFunc) End() { f() }
-
 type closeWriter interface{ CloseWrite() error }
 
-// watch chooses the type that has the methods of body.
-func watch(body io.ReadCloser, e Ender) io.ReadCloser {
+// watch chooses the type that has the methods of body. Those of net/http have two.
+func watch[E Ender](body io.ReadCloser, e E) io.ReadCloser {
 	to, isTo := body.(io.WriterTo)
 	w, isConn := body.(io.Writer)
-	if !isConn {
-		b := &watchedBody{watched{body: body, at: e}}
-		if isTo {
-			return &watchedBodyTo{b, to}
-		}
-		return b
-	}
-	c := &watchedConn{watched{body: body, at: e}, w}
-	half, isHalf := body.(closeWriter)
 	switch {
-	case isHalf && isTo:
+	case isConn:
+		return watchConn(&watchedConn{watched[Ender]{body: body, at: e}, w}, to)
+	case isTo:
+		return &watchedBodyTo{watchedBody[Ender]{watched[Ender]{body: body, at: e}}, to}
+	}
+	return &watchedBody[E]{watched[E]{body: body, at: e}}
+}
+
+func watchConn(c *watchedConn, to io.WriterTo) io.ReadCloser {
+	half, isHalf := c.body.(closeWriter)
+	switch {
+	case isHalf && to != nil:
 		return struct {
 			*watchedConn
 			closeWriter
@@ -64,7 +61,7 @@ func watch(body io.ReadCloser, e Ender) io.ReadCloser {
 			*watchedConn
 			closeWriter
 		}{c, half}
-	case isTo:
+	case to != nil:
 		return struct {
 			*watchedConn
 			io.WriterTo
@@ -73,27 +70,28 @@ func watch(body io.ReadCloser, e Ender) io.ReadCloser {
 	return c
 }
 
-// watched is what all of them share. Close and Read may come from two goroutines,
-// and so may two Closes: the Once makes it one call of End.
-type watched struct {
+// watched is what all of them share. Close and Read may come from two goroutines, and so may two Closes.
+type watched[E Ender] struct {
 	body io.ReadCloser
-	once sync.Once
-	at   Ender
+	over atomic.Bool
+	at   E
 }
 
-func (w *watched) end() {
-	w.once.Do(w.at.End)
+func (w *watched[E]) end() {
+	if !w.over.Load() && !w.over.Swap(true) { // most come twice: at the end, and to close
+		w.at.End()
+	}
 }
 
 // Close may be called as often as the inner body's.
-func (w *watched) Close() error {
+func (w *watched[E]) Close() error {
 	defer w.end() // should the inner Close panic, too
 	return w.body.Close()
 }
 
-type watchedBody struct{ watched }
+type watchedBody[E Ender] struct{ watched[E] }
 
-func (b *watchedBody) Read(p []byte) (int, error) {
+func (b *watchedBody[E]) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	if err != nil {
 		b.end()
@@ -102,7 +100,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 }
 
 type watchedBodyTo struct {
-	*watchedBody
+	watchedBody[Ender]
 	to io.WriterTo
 }
 
@@ -117,7 +115,7 @@ func (b *watchedBodyTo) WriteTo(dst io.Writer) (int64, error) {
 }
 
 type watchedConn struct {
-	watched
+	watched[Ender]
 	io.Writer
 }
 

@@ -17,6 +17,11 @@ import (
 	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
+// ends is a function that is to be called at the end.
+type ends func()
+
+func (f ends) End() { f() }
+
 func TestOnClose(t *testing.T) {
 	cut := errors.New("cut")
 	text := func() io.Reader { return strings.NewReader("hello") }
@@ -39,7 +44,7 @@ func TestOnClose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			calls, closed := 0, 0
 			resp := &http.Response{Body: &body{Reader: tt.body, closed: &closed}}
-			httpx.OnClose(resp, func() { calls++ })
+			httpx.OnClose(resp, ends(func() { calls++ }))
 			tt.use(resp.Body)
 			if calls != tt.want {
 				t.Errorf("done was called %d times, want %d", calls, tt.want)
@@ -52,7 +57,7 @@ func TestOnCloseKeepsNoBody(t *testing.T) {
 	for _, b := range []io.ReadCloser{nil, http.NoBody} {
 		calls := 0
 		resp := &http.Response{Body: b}
-		httpx.OnClose(resp, func() { calls++ })
+		httpx.OnClose(resp, ends(func() { calls++ }))
 		if resp.Body != b || calls != 1 {
 			t.Errorf("body %v became %v, %d calls", b, resp.Body, calls)
 		}
@@ -62,7 +67,7 @@ func TestOnCloseKeepsNoBody(t *testing.T) {
 func TestOnClosePassesTheErrorOn(t *testing.T) {
 	failed, calls, closed := errors.New("failed"), 0, 0
 	resp := &http.Response{Body: &body{Reader: strings.NewReader(""), closed: &closed, err: failed}}
-	httpx.OnClose(resp, func() { calls++ })
+	httpx.OnClose(resp, ends(func() { calls++ }))
 	if err := resp.Body.Close(); err != failed || closed != 1 || calls != 1 {
 		t.Errorf("Close = %v, inner %d times, done %d times", err, closed, calls)
 	}
@@ -72,18 +77,18 @@ func TestOnClosePassesTheErrorOn(t *testing.T) {
 func TestOnCloseComesAfterClose(t *testing.T) {
 	closed := 0
 	resp := &http.Response{Body: &body{Reader: strings.NewReader(""), closed: &closed}}
-	httpx.OnClose(resp, func() {
+	httpx.OnClose(resp, ends(func() {
 		if closed != 1 {
 			t.Error("done was called before the body was closed")
 		}
-	})
+	}))
 	resp.Body.Close()
 }
 
 func TestOnCloseOfAPanic(t *testing.T) {
 	calls := 0
 	resp := &http.Response{Body: panicky{}}
-	httpx.OnClose(resp, func() { calls++ })
+	httpx.OnClose(resp, ends(func() { calls++ }))
 	func() {
 		defer func() { _ = recover() }()
 		resp.Body.Close()
@@ -100,7 +105,7 @@ func (panicky) Close() error { panic("close") }
 func TestOnCloseFromManyGoroutines(t *testing.T) {
 	var calls atomic.Int64
 	resp := &http.Response{Body: io.NopCloser(reader(func([]byte) (int, error) { return 0, io.EOF }))}
-	httpx.OnClose(resp, func() { calls.Add(1) })
+	httpx.OnClose(resp, ends(func() { calls.Add(1) }))
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() { resp.Body.Close() })
@@ -164,7 +169,7 @@ func TestOnCloseKeepsMethods(t *testing.T) {
 		wrote, half = "", false
 		calls := 0
 		resp := &http.Response{Body: b}
-		httpx.OnClose(resp, func() { calls++ })
+		httpx.OnClose(resp, ends(func() { calls++ }))
 		isW, isTo, isHalf := methods(b)
 		if gotW, gotTo, gotHalf := methods(resp.Body); gotW != isW || gotTo != isTo || gotHalf != isHalf {
 			t.Errorf("%T: Writer %t, WriterTo %t, CloseWrite %t", b, gotW, gotTo, gotHalf)
@@ -207,7 +212,7 @@ func TestOnCloseOfAFailedWriteTo(t *testing.T) {
 		io.ReadCloser
 		canTo
 	}{http.NoBody, canTo{errors.New("disk full")}}}
-	httpx.OnClose(resp, func() { calls++ })
+	httpx.OnClose(resp, ends(func() { calls++ }))
 	if _, err := resp.Body.(io.WriterTo).WriteTo(io.Discard); err == nil || calls != 0 {
 		t.Errorf("WriteTo = %v, done called %d times", err, calls)
 	}
@@ -222,7 +227,7 @@ func TestOnCloseKeepsTrailers(t *testing.T) {
 		})
 		resp := s.get(t)
 		calls := 0
-		httpx.OnClose(resp, func() { calls++ })
+		httpx.OnClose(resp, ends(func() { calls++ }))
 		b, err := io.ReadAll(resp.Body)
 		if string(b) != "hello" || err != nil || calls != 1 {
 			t.Errorf("read %q, %v, done called %d times", b, err, calls)
@@ -244,7 +249,7 @@ func TestOnCloseOfACutBody(t *testing.T) {
 		})
 		resp := s.get(t)
 		calls := 0
-		httpx.OnClose(resp, func() { calls++ })
+		httpx.OnClose(resp, ends(func() { calls++ }))
 		if _, err := io.ReadAll(resp.Body); err == nil || calls != 1 {
 			t.Errorf("read: %v, done called %d times", err, calls)
 		}
@@ -314,7 +319,7 @@ func watched(done func()) transport {
 	return func(req *http.Request) (*http.Response, error) {
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err == nil {
-			httpx.OnClose(resp, done)
+			httpx.OnClose(resp, ends(done))
 		}
 		return resp, err
 	}
@@ -343,3 +348,29 @@ func converse(t *testing.T, rw io.ReadWriter) {
 		}
 	}
 }
+
+// What holds until the end of a body, and the watch of it, are one allocation, for the bodies that net/http makes.
+func TestOnCloseAllocatesOnce(t *testing.T) {
+	b := &body{Reader: reader(func([]byte) (int, error) { return 0, io.EOF }), closed: new(int)}
+	resp, permit := &http.Response{}, &permit{}
+	if n := testing.AllocsPerRun(100, func() {
+		resp.Body = b
+		httpx.OnClose(resp, permitted{permit, 1, nil})
+		resp.Body.Close()
+	}); n != 1 {
+		t.Errorf("%v allocations", n)
+	}
+	if permit.back != 101 { // and one to warm up
+		t.Errorf("given back %d times", permit.back)
+	}
+}
+
+type permit struct{ back int }
+
+type permitted struct {
+	permit *permit
+	n      int
+	_      *int
+}
+
+func (p permitted) End() { p.permit.back += p.n }
