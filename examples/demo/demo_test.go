@@ -78,7 +78,7 @@ func TestShow(t *testing.T) {
 		"both      [####", "  ooo  hedged\n", "as a picture: "+filepath.Join(o.svg, "tail.svg"),
 		"Hedged, half of 2000 calls", "The price: the servers got",
 		"  +++  small\n", "  ===  large is down\n", "as a picture: "+filepath.Join(o.svg, "traffic.svg"),
-		"large is killed\n", "large is ejected for 100ms: 5 failures in a row\n", "large is started again\n", "Under failover, none of ")
+		"large is killed\n", "large is ejected for 100ms: 5 failures in a row\n", "large is started again\n", "Under failover, ")
 	picture(t, filepath.Join(o.svg, "overload.svg"), "A server that can do")
 	picture(t, filepath.Join(o.svg, "tail.svg"), "Three servers, of which one is slow")
 	picture(t, filepath.Join(o.svg, "traffic.svg"), "Three servers, of which one is killed")
