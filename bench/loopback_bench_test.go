@@ -43,6 +43,7 @@ func BenchmarkLoopback(b *testing.B) {
 	b.Run("get-timeout", func(b *testing.B) {
 		compare(b, server.URL, append(clients(limit, []tripper{{"floor", base}}), clients(0, httpStacks(four, base))...))
 	})
+	b.Run("cold", func(b *testing.B) { cold(b, &http.Client{Transport: base}, server.URL) })
 }
 
 // client is a side that has a client of its own.

@@ -197,18 +197,42 @@ func (r *report) loopbackSection(p page) {
 		p.para("%s", job.title)
 		p.table([]string{"", "one client: mean", "p50", "p99", "time", "p99", "two clients: mean", "p50", "p99", "time", "p99"}, r.loopbackRows(job.name))
 	}
+	p.para("**Where that comes from**: the policies over a stub that answers with a body, in a row, and each time right after a request over loopback: the same instructions, with caches that hold other things. Nanoseconds, on one core; in brackets over the stub.")
+	p.table([]string{"", "in a row", "after a request"}, r.coldRows())
 }
 
-func (r *report) loopbackRows(job string) [][]string {
-	var names []string
-	for unit := range first(r.results[key{"Loopback", job, "", 1}]) {
-		if side, ok := strings.CutSuffix(unit, ":mean-ns"); ok {
+func (r *report) coldRows() [][]string {
+	k := key{"Loopback", "cold", "", 1}
+	var rows [][]string
+	for _, side := range r.loopbackSides("cold", ":cold-ns") {
+		row := []string{side}
+		for _, of := range []string{":warm-ns", ":cold-ns"} {
+			ns, floor := r.median(k, side+of), r.median(k, "floor"+of)
+			cell := short(ns)
+			if side != "floor" {
+				cell += fmt.Sprintf(" (%+.0f)", ns-floor)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// loopbackSides are those that have reported the unit.
+func (r *report) loopbackSides(job, unit string) (names []string) {
+	for u := range first(r.results[key{"Loopback", job, "", 1}]) {
+		if side, ok := strings.CutSuffix(u, unit); ok {
 			names = append(names, side)
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+func (r *report) loopbackRows(job string) [][]string {
 	var rows [][]string
-	for _, side := range names {
+	for _, side := range r.loopbackSides(job, ":mean-ns") {
 		row := []string{side}
 		if side == "floor" {
 			row[0] = "bare client"
