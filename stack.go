@@ -21,8 +21,9 @@ type Runner interface {
 // Stack is policies around one another, put together at run time. It is immutable, unless it is one of a [Registry], and safe
 // for concurrent use. A nil Stack passes calls through.
 //
-// Nested by hand, or by each policy's Wrap, the same costs no allocation; a Stack costs one or two. In return it can say what
-// it does ([Stack.String], [Stack.Describe]) and what is wrong with it ([Stack.Check]).
+// Nested by hand, or by each policy's Wrap, the same costs no allocation; a Stack costs up to two a call: one
+// in Run and Wrap, and one if fn captures something, which then is on the heap. In return it can say what it does
+// ([Stack.String], [Stack.Describe]) and what is wrong with it ([Stack.Check]).
 type Stack struct {
 	name    string
 	layers  []layer

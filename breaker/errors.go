@@ -87,6 +87,8 @@ var (
 )
 
 // StatusError is an HTTP response as Classify sees it in a [Transport].
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // DefaultClassify is the default Classify, for one of one's own to build on. Ignored are context.Canceled and

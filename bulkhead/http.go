@@ -12,6 +12,8 @@ import (
 )
 
 // StatusError is an HTTP response as Adaptive.Overloaded sees it: of status 429 or 5xx, but 501 and 505.
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // Transport returns next with requests under the bulkhead. A nil next is http.DefaultTransport; a nil b lets all

@@ -15,6 +15,8 @@ import (
 var ErrInjected = errors.New("fault injected")
 
 // StatusError is an HTTP response as an error: what a fault of Kind Status is to Do, Wrap and Run.
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // Error is a fault that was made on purpose.

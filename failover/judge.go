@@ -11,6 +11,8 @@ import (
 )
 
 // StatusError is an HTTP response as FailoverIf and CountIf see it in a [Transport].
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // Movable is the default FailoverIf, for one of one's own to build on: all but the caller's cancellation,

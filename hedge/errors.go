@@ -21,6 +21,8 @@ var ErrLost = attempt.ErrLost
 var lost = deadline.NewCause(ErrLost)
 
 // StatusError is an HTTP response as HedgeIf sees it in a [Transport].
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // Error is what comes of a call of which several attempts failed, or whose caller went while it had failures. errors.Is

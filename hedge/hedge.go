@@ -69,7 +69,7 @@ func (p *Policy) Config() Config {
 }
 
 // Do calls fn, and if that takes long calls it again beside the first, and returns the first success. The attempts that
-// lose are cancelled; [Cause] of their context is [ErrLost]. What they return is dropped: if it has to be closed, use
+// lose are cancelled; [context.Cause] of their context is [ErrLost]. What they return is dropped: if it has to be closed, use
 // [DoDiscard]. A failure never beats an attempt that is still under way. If all fail, the error is that of the first, with
 // the others behind it in an [*Error], and the value is the first's.
 //

@@ -12,6 +12,8 @@ import (
 )
 
 // StatusError is an HTTP response as RetryIf sees it in a [Transport].
+// [errors.As] finds it. It has the StatusCode, a field, and RetryAfter(): for how long the server asked to be left alone, 0 if
+// it did not; no body.
 type StatusError = httpx.StatusError
 
 // Retryable is the default RetryIf, for a RetryIf of one's own to build on. Every error is worth another attempt but
