@@ -41,7 +41,7 @@ type Config struct {
 
 	// OpenFor is the first cool-down: how long calls are refused before a probe is let through. It doubles each time
 	// a probe fails, up to MaxOpenFor, less a jitter of up to a fifth, so that many clients of one dependency do not
-	// probe in step. Default 5 s and 1 m.
+	// probe in step. Default 5 s and 1 m, or OpenFor if that is longer.
 	OpenFor, MaxOpenFor time.Duration
 
 	// Probes is how many good probes in a row close the breaker, and how many are admitted at a time. Default 1.

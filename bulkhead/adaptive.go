@@ -24,7 +24,7 @@ import (
 // client looks for its own limit: of many that share one server, none empties the server's queue by taking less, and their limits
 // creep up together. There set Max, and put the bulkhead that finds the limit into the server.
 type Adaptive struct {
-	// Min and Max bound the limit. Default 1 and 200.
+	// Min and Max bound the limit. Default 1, and 200 or Min if that is more.
 	Min, Max int
 	// Initial is where the search begins. Default 20, or what of Min and Max is nearest.
 	Initial int

@@ -87,7 +87,8 @@ type Config[T any] struct {
 	PanicBelow float64
 
 	// EjectFor is how long a target is ejected the first time. It doubles with each time, up to MaxEjectFor, and is halved
-	// again for each such time that it stays healthy. Default 5 s and 1 min.
+	// again for each such time that it stays healthy. Default 5 s, or MaxEjectFor if that is shorter, and 1 min, or EjectFor if
+	// that is longer.
 	EjectFor, MaxEjectFor time.Duration
 
 	// GoodProbes in a row bring a target back: probes if there is a Probe; else calls, one at a time, when the ejection is

@@ -30,7 +30,7 @@ type Config struct {
 	Delay time.Duration
 
 	// Quantile of the recent latency is the delay, where Delay does not say: 0.95 hedges the slowest twentieth of calls.
-	// Default 0.95; it is never below 1 - MaxExtraLoad.
+	// At least 0.5. Default 0.95; it is never below 1 - MaxExtraLoad.
 	Quantile float64
 
 	// FirstDelay is the delay while there are not enough calls in Memory to learn from: 2 / (1 - Quantile), which is 40 by

@@ -23,7 +23,7 @@ type Config struct {
 
 	// BaseDelay and MaxDelay are the schedule: the delay before retry n (from 0) is drawn evenly from 0 to
 	// min(MaxDelay, BaseDelay*2^n), which spreads callers that failed together ("full jitter": Brooker, AWS 2015).
-	// Default 100 ms and 5 s; negative BaseDelay: no delay.
+	// Default 100 ms, or MaxDelay if that is shorter, and 5 s; negative BaseDelay: no delay.
 	BaseDelay, MaxDelay time.Duration
 
 	// Backoff is another schedule, in place of BaseDelay and MaxDelay: it returns a fresh one for each call that
