@@ -1,13 +1,10 @@
 package holdfast
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-go/holdfast/breaker"
 	"github.com/holdfast-go/holdfast/bulkhead"
@@ -39,7 +36,8 @@ import (
 // does in the background.
 func Load(document []byte) (map[string]*Stack, error) { return Setup{}.Load(document) }
 
-// LoadValue is Load for a document that something else has decoded: YAML into map[string]any, say.
+// LoadValue is Load for a document that something else has decoded: YAML into any, say, be its objects a map[string]any or a
+// map[any]any.
 func LoadValue(document any) (map[string]*Stack, error) { return Setup{}.LoadValue(document) }
 
 // Setup gives the policies of a document what has no form in one: functions, providers, a Logger. Each function is called for
@@ -85,44 +83,4 @@ func (s Setup) LoadValue(document any) (map[string]*Stack, error) {
 		return nil, err
 	}
 	return s.Load(data)
-}
-
-// marshal writes a document that something else has decoded. The error says where that is which JSON has no form for.
-func marshal(document any) ([]byte, error) {
-	data, err := json.Marshal(document)
-	if err == nil {
-		return data, nil
-	}
-	at, v := "the document", document
-	for range 10 { // no document is deeper
-		name, in, innerErr := misfit(v)
-		if innerErr == nil {
-			break
-		}
-		if v, err = in, innerErr; at == "the document" {
-			at = strings.TrimPrefix(name, ".")
-		} else {
-			at += name
-		}
-	}
-	return nil, fmt.Errorf("%s: %w", at, err)
-}
-
-// misfit returns the part of v that cannot be written, and why; no error if it is all of v.
-func misfit(v any) (name string, in any, err error) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if _, err := json.Marshal(v[key]); err != nil {
-				return "." + place(key), v[key], err
-			}
-		}
-	case []any:
-		for i := range v {
-			if _, err := json.Marshal(v[i]); err != nil {
-				return fmt.Sprintf("[%d]", i), v[i], err
-			}
-		}
-	}
-	return "", nil, nil
 }

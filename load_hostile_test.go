@@ -66,8 +66,8 @@ func TestLoadValueFaults(t *testing.T) {
 		want     string
 	}{
 		{policy(map[string]any{"quantile": math.NaN()}), `stacks."a b"[1].hedge.quantile: json: unsupported value: NaN`},
-		{policy(map[any]any{"quantile": 1}), `stacks."a b"[1].hedge: json: unsupported type: map[interface {}]interface {}`},
-		{map[any]any{"stacks": nil}, "the document: json: unsupported type: map[interface {}]interface {}"},
+		{policy(map[any]any{"quantile": "x"}), `stacks."a b"[1].hedge.quantile: "x": want a number`},
+		{map[any]any{"stacks": nil}, "stacks: want an object of stacks by their names"},
 		{around, "stacks.stacks"},
 	} {
 		if _, err := holdfast.LoadValue(test.document); err == nil || !strings.HasPrefix(err.Error(), test.want) {
