@@ -32,7 +32,7 @@ const (
 )
 
 var bounds = []bound{
-	{"every job", "first among the peers that do the same work, on one core (over loopback: see there)", func(r *report) verdict { return r.first(1) }, whyNotFirst},
+	{"every job", "first among the peers that do the same work, on one core (over loopback and by size: see there)", func(r *report) verdict { return r.first(1) }, whyNotFirst},
 	{"every job", "the same on two cores", func(r *report) verdict { return r.first(2) }, whyNotFirst},
 	{"every job", "0 allocations where the caller's function needs none", (*report).noAllocations, whyAllocates},
 	{"stack of three", "≤ 130 ns, 0 allocations; nested by hand and by Wrap", func(r *report) verdict { return r.stack("three", stackNs, 0) }, nil},

@@ -20,7 +20,7 @@ var jobs = []job{
 	{group: "Breaker", name: "consecutive", what: "closed, opens at 5 failures in a row", floor: "an atomic counter and the call"},
 	{group: "Breaker", name: "open", what: "refuses", floor: "an atomic load"},
 	{group: "Bulkhead", name: "free", what: "100 places, one is taken and given back", floor: "two atomic counters and the call"},
-	{group: "Bulkhead", name: "contended", what: "eight goroutines want one place, and wait in turn; who has it lets the others run", floor: "a sync.Mutex, which knows no context", handover: true},
+	{group: "Bulkhead", name: "contended", what: "eight goroutines want one place, and wait in turn (holdfast's Interval is below zero: always); who has it lets the others run", floor: "a sync.Mutex, which knows no context", handover: true},
 	{group: "Bulkhead", name: "refused", what: "no place, no queue", floor: "an atomic load"},
 	{group: "Bulkhead", name: "try", what: "the same, asked for a place without a call: TryAcquire, TryAcquirePermit", floor: "an atomic load"},
 	{group: "Bulkhead", name: "adaptive", what: "the limit is found from latency, and does not bind", floor: "two atomic counters and the call"},

@@ -30,7 +30,7 @@ func (r *report) markdown(w io.Writer) {
 	p.para("# Measured beside the others")
 	p.para("Written by `go run ./bench/report`. Medians of %d rounds of %v a side on %s; %s. In a round every side of a job is measured, one after the other, and a ratio is the median of the rounds' ratios: what disturbs a round disturbs both. Read the ratios; the nanoseconds are those of one machine.",
 		r.count, r.benchtime, r.date.Format(time.DateOnly), r.about)
-	p.para("Beside holdfast: %s.", strings.Join(r.about.peers, ", "))
+	p.para("Beside holdfast, and the SDK: %s.", strings.Join(r.about.peers, ", "))
 	p.para("Every side of a job calls the same function, has the same limits, ratios and windows, and does not sleep; what a peer's documentation says to make once is made once, what it says to make for a call is made for each. Every goroutine has a context of its own, which can be cancelled. The floor is what no library can be below. On two cores the time is that of one of them for a call (twice the `ns/op` of `go test`).")
 	p.para("While this was measured, calls that never wait had %.0f %% of one core and %.0f %% of two. What is missing other processes had: then times are longer than they need be, most of all those on two cores.", 100*r.had(1), 100*r.had(2))
 	r.boundsSection(p)

@@ -18,8 +18,8 @@ var sizes = []size{
 	{"Keys", "A breaker among so many", "Keyed.Get by a host's name, in an order of chance, on two cores; beside a sync.Map, which forgets nothing and has no bound.", "keys", false},
 	{"Window", "The size of a breaker's window", "A success through a closed breaker whose rolling window of ten steps is so many milliseconds, on two cores.", "window, ms", false},
 	{"Targets", "So many targets", "failover.Do, on two cores.", "targets", false},
-	{"Queue", "So many in the queue", "A bulkhead with one place, while so many others wait for it: from one call to the next. Who has it lets the others run.", "calls that wait", true},
-	{"Goroutines", "So many goroutines", "A stack of retry, breaker and bulkhead, on two cores.", "goroutines", false},
+	{"Queue", "So many in the queue", "A bulkhead with one place, while so many others wait for it: from one call to the next. Who has it lets the others run. Holdfast's, too, serves in the order of their coming, always (an Interval below zero).", "calls that wait", true},
+	{"Goroutines", "So many goroutines", "A stack of retry, breaker and bulkhead, with places for all, on two cores.", "goroutines", false},
 }
 
 // line is one side of a size.
@@ -65,7 +65,7 @@ func (r *report) lines(s size) []line {
 
 func (r *report) sizesSection(p page) {
 	p.para("## By size")
-	p.para("**100,000 idle breakers**, each with its rolling window: bytes of heap for one.")
+	p.para("The bounds above are about the jobs, not about what is here.\n\n**100,000 idle breakers** that have never been called, each with its rolling window (go-resiliency has none): bytes of heap for one.")
 	var rows [][]string
 	for k := range r.results {
 		if k.group == "Memory" {
