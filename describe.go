@@ -360,7 +360,7 @@ func breakerText(c *breaker.Config) string {
 	if c.FailureRatio >= 0 {
 		rules = append(rules, fmt.Sprintf("%s of %d in %v", percent(c.FailureRatio), c.MinCalls, c.Window))
 	}
-	if c.SlowAfter > 0 {
+	if hasSlowRatio(c) {
 		rules = append(rules, fmt.Sprintf("%s above %v", percent(c.SlowRatio), c.SlowAfter))
 	}
 	switch {

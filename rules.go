@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/holdfast-go/holdfast/breaker"
 )
 
 // rules are what Check looks for. Each looks at the whole stack.
@@ -99,6 +101,9 @@ func (b limit) with(l *layer) []*layer {
 func attemptBeyondTotal(s *Stack) (all []Finding) {
 	for i := range s.layers {
 		l := &s.layers[i]
+		if group, ok := l.other.(several); ok {
+			all = append(all, s.targetBeyondTotal(i, group)...)
+		}
 		if l.kind != ofRetry || !l.on() {
 			continue
 		}
@@ -121,6 +126,23 @@ func attemptBeyondTotal(s *Stack) (all []Finding) {
 	return all
 }
 
+// targetBeyondTotal is the same of a group: a target that hangs is the only one that is tried. It does work otherwise: targets
+// that fail at once, and those that have been found to hang.
+func (s *Stack) targetBeyondTotal(i int, group several) (all []Finding) {
+	tries, each := group.tries()
+	if tries == 1 || each <= 0 {
+		return nil
+	}
+	for _, b := range s.limitsAbove(i) {
+		if each >= b.after {
+			all = append(all, found("attempt-beyond-total", b.with(&s.layers[i]),
+				fmt.Sprintf("an attempt at one target may take %v, %s is over by then, and no other target is tried", each, b.word),
+				fmt.Sprintf("set AttemptTimeout to half of %v or less", b.after)))
+		}
+	}
+	return all
+}
+
 // hedgeAfterDeadline: when the hedge would start, nobody waits any more.
 func hedgeAfterDeadline(s *Stack) (all []Finding) {
 	for i := range s.layers {
@@ -129,9 +151,9 @@ func hedgeAfterDeadline(s *Stack) (all []Finding) {
 			continue
 		}
 		c := l.hedge.Config()
-		delay, field := c.Delay, "Delay"
-		if delay == 0 {
-			delay, field = c.FirstDelay, "FirstDelay"
+		delay, field, or := c.Delay, "Delay", ", or leave Delay out, to be learned"
+		if delay == 0 { // it is learned
+			delay, field, or = c.FirstDelay, "FirstDelay", ""
 			if c.MinDelay > delay {
 				delay, field = c.MinDelay, "MinDelay"
 			}
@@ -140,7 +162,7 @@ func hedgeAfterDeadline(s *Stack) (all []Finding) {
 			if delay >= b.after {
 				all = append(all, b.finding("hedge-after-deadline", l,
 					fmt.Sprintf("a second attempt would start after %v, and %s is over by then", delay, b.word),
-					fmt.Sprintf("set %s well below %v, or leave Delay out, to be learned", field, b.after)))
+					fmt.Sprintf("set %s well below %v%s", field, b.after, or)))
 			}
 		}
 	}
@@ -155,11 +177,11 @@ func windowTooShort(s *Stack) (all []Finding) {
 			continue
 		}
 		c := l.breaker.Config()
-		if c.FailureRatio < 0 {
+		if !hasRatio(&c) {
 			continue
 		}
 		for j := range s.layers {
-			if a := s.layers[j].attemptTimeout(); a > 0 && c.Window/2 < a {
+			if a := s.layers[j].attemptTimeout(); a > 0 && c.Window/2 < a && !s.endsSooner(i, j) {
 				all = append(all, found("window-too-short", ordered(s, i, j),
 					fmt.Sprintf("attempts may take %v, and the window of %v has forgotten the first that timed out when the next do", a, c.Window),
 					fmt.Sprintf("set Window to %v or more", doubled(a))))
@@ -167,6 +189,23 @@ func windowTooShort(s *Stack) (all []Finding) {
 		}
 	}
 	return all
+}
+
+// hasRatio reports whether there is something that a breaker counts in its window.
+func hasRatio(c *breaker.Config) bool { return c.FailureRatio >= 0 || hasSlowRatio(c) }
+
+func hasSlowRatio(c *breaker.Config) bool { return c.SlowAfter > 0 && c.SlowRatio >= 0 }
+
+// endsSooner reports whether what comes to the layer at index i never takes as long as the attempts of the one at index j, as
+// there is a shorter limit around it.
+func (s *Stack) endsSooner(i, j int) bool {
+	a := s.layers[j].attemptTimeout()
+	for k := range s.layers[:i] {
+		if each := s.layers[k].attemptTimeout(); each > 0 && each < a {
+			return true
+		}
+	}
+	return false
 }
 
 // ordered are two layers, the outer one first.
@@ -255,7 +294,7 @@ func breakerNeverOpens(s *Stack) (all []Finding) {
 		c := l.breaker.Config()
 		rate := s.arrivals(i)
 		seen := rate * c.Window.Seconds()
-		if c.FailureRatio < 0 || seen >= float64(c.MinCalls) {
+		if !hasRatio(&c) || seen >= float64(c.MinCalls) {
 			continue
 		}
 		at := fmt.Sprintf("%g calls/s", perSecond)

@@ -72,13 +72,14 @@ func NewStack(policies ...Runner) (*Stack, error) {
 		}
 		s.layers = append(s.layers, l)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
+	whole := len(errs) == 0
 	for _, f := range s.Check() {
 		if f.Fatal {
 			errs = append(errs, f)
 		}
+	}
+	if !whole {
+		return nil, errors.Join(errs...)
 	}
 	return s, errors.Join(errs...)
 }
