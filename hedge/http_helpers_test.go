@@ -11,8 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -42,6 +44,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func newSite(t *testing.T, h2 bool, p pages) *site {
+	t.Cleanup(httpx.DrainFor(time.Minute)) // or a busy machine would make of a short page one that is too slow to be kept
 	s := &site{pages: p}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {

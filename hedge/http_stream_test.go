@@ -76,6 +76,7 @@ func TestTransportCancelledStream(t *testing.T) {
 			}))
 			if status == 503 {
 				s.pages = pages{1: func(w http.ResponseWriter, r *http.Request) {
+					s.wire.wait(2, 1) // else the second attempt might be one that waits, and what it waits for be given up
 					w.WriteHeader(503)
 					w.(http.Flusher).Flush()
 					<-r.Context().Done()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/bulkhead"
 	"github.com/holdfast-go/holdfast/hedge"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
 // What a review found in the Transport.
@@ -116,6 +117,9 @@ func TestFailedResponseThatIsHeld(t *testing.T) {
 		} {
 			s := serve(pages{0: page})
 			s.Client().Transport.(*http.Transport).MaxConnsPerHost = 1
+			if name == "slow" {
+				t.Cleanup(httpx.DrainFor(50 * ms)) // as it is where nobody has set it
+			}
 			resp, err := s.over(free(time.Hour, 2)).RoundTrip(patient(t, s.URL))
 			if name == "slow" {
 				close(more)

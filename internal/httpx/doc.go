@@ -19,5 +19,5 @@
 //	httpx.OnClose(resp, permit) // not before the body is done
 //
 // The package imports the standard library only, starts no goroutine at import
-// and keeps no state.
+// and keeps no state, but for what tests may set with DrainFor.
 package httpx

@@ -13,12 +13,22 @@ const (
 	// net/http's Client reads 2 KiB before it follows a redirect.
 	drainBytes = 8 << 10
 
-	// A page that is not here by then costs more than a new connection.
-	drainTime = 50 * time.Millisecond
-
 	// For bodies that return neither bytes nor an error.
 	drainReads = 1000
 )
+
+// A page that is not here by then costs more than a new connection. See DrainFor.
+var drainTime atomic.Int64
+
+func init() { drainTime.Store(int64(50 * time.Millisecond)) }
+
+// DrainFor is for tests over real connections that count on a page being read to its end: on a machine that is busy even
+// one that is there may take longer than that to be read. It sets how long [Discard] and [Keep] read, until restore is
+// called.
+func DrainFor(d time.Duration) (restore func()) {
+	before := drainTime.Swap(int64(d))
+	return func() { drainTime.Store(before) }
+}
 
 // Discard gets rid of a response that nobody will read. It closes the body; before
 // that it reads what little is left of it, because an HTTP/1 connection is used
@@ -106,7 +116,7 @@ func within(ctx context.Context, f func() bool) bool {
 		}()
 		o.ok = f()
 	}()
-	timer := time.NewTimer(drainTime)
+	timer := time.NewTimer(time.Duration(drainTime.Load()))
 	defer timer.Stop()
 	select {
 	case o := <-done:
