@@ -210,9 +210,7 @@ func TestHandlerBlackHole(t *testing.T) {
 				}
 				go func() {
 					<-held
-					if body == "" {
-						awaitHeld(in)
-					}
+					awaitHeld(in) // before that it would not be struck
 					in.Disable()
 				}()
 				got, err := ask(t.Context())
