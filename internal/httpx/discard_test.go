@@ -48,14 +48,28 @@ func TestDiscardKeepsTheConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			protocols(t, func(t *testing.T, h2 bool) {
 				s := serve(t, h2, func(w http.ResponseWriter, _ *http.Request) { page(w) })
+				var late excuses
 				for range 5 {
-					httpx.Discard(s.get(t))
+					resp := s.get(t)
+					late.of(func() { httpx.Discard(resp) })
 				}
-				if n := s.conns.Load(); n != 1 {
-					t.Errorf("5 requests took %d connections", n)
+				if n := s.conns.Load(); n > 1+int64(late) {
+					t.Errorf("5 requests took %d connections, and for %d of them the page came too late", n, late)
 				}
 			})
 		})
+	}
+}
+
+// excuses counts what took so long that it may have been given up, as it is to be, on a machine that is busy: neither the
+// drain time nor net/http's own wait for a request to be written is longer.
+type excuses int
+
+func (e *excuses) of(f func()) {
+	const patience = 50 * time.Millisecond
+	start := time.Now()
+	if f(); time.Since(start) >= patience {
+		*e++
 	}
 }
 
@@ -158,13 +172,15 @@ func TestDiscardSkips(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			closed := 0
-			b := &counter{ReadCloser: &body{Reader: strings.NewReader("hello"), closed: &closed}}
-			tt.resp.Body = b
-			httpx.Discard(&tt.resp)
-			if read := b.reads.Load() > 0; read != tt.read || closed != 1 {
-				t.Errorf("read: %t, closed %d times", read, closed)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				closed := 0
+				b := &counter{ReadCloser: &body{Reader: strings.NewReader("hello"), closed: &closed}}
+				tt.resp.Body = b
+				httpx.Discard(&tt.resp)
+				if read := b.reads.Load() > 0; read != tt.read || closed != 1 {
+					t.Errorf("read: %t, closed %d times", read, closed)
+				}
+			})
 		})
 	}
 	httpx.Discard(nil)
@@ -252,17 +268,19 @@ func TestDiscardOfADeadContextReadsNothing(t *testing.T) {
 
 // A body of just the bound is read up to its io.EOF, or all the reading was in vain.
 func TestDiscardReadsToTheEnd(t *testing.T) {
-	ended := false
-	src := strings.NewReader(strings.Repeat("x", 8<<10))
-	b := reader(func(p []byte) (int, error) {
-		n, err := src.Read(p)
-		ended = err == io.EOF
-		return n, err
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		src := strings.NewReader(strings.Repeat("x", 8<<10))
+		b := reader(func(p []byte) (int, error) {
+			n, err := src.Read(p)
+			ended = err == io.EOF
+			return n, err
+		})
+		httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: io.NopCloser(b)})
+		if !ended {
+			t.Error("stopped before the end")
+		}
 	})
-	httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: io.NopCloser(b)})
-	if !ended {
-		t.Error("stopped before the end")
-	}
 }
 
 type reader func([]byte) (int, error)
@@ -271,29 +289,33 @@ func (f reader) Read(p []byte) (int, error) { return f(p) }
 
 // A Read that returns nothing at all must not spin until the time is over.
 func TestDiscardOfEmptyReads(t *testing.T) {
-	reads, closed := 0, 0
-	b := &body{Reader: reader(func([]byte) (int, error) { reads++; return 0, nil }), closed: &closed}
-	httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: b})
-	if reads > 10000 || closed != 1 {
-		t.Errorf("%d reads, closed %d times", reads, closed)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		reads, closed := 0, 0
+		b := &body{Reader: reader(func([]byte) (int, error) { reads++; return 0, nil }), closed: &closed}
+		httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: b})
+		if reads > 10000 || closed != 1 {
+			t.Errorf("%d reads, closed %d times", reads, closed)
+		}
+	})
 }
 
 func TestDiscardCarriesAPanic(t *testing.T) {
-	oops := errors.New("oops")
-	defer func() {
-		if got := recover(); got != oops {
-			t.Errorf("recovered %v", got)
-		}
-	}()
-	closed := 0
-	b := &body{Reader: reader(func([]byte) (int, error) { panic(oops) }), closed: &closed}
-	defer func() {
-		if closed != 1 {
-			t.Errorf("closed %d times", closed)
-		}
-	}()
-	httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: b})
+	synctest.Test(t, func(t *testing.T) {
+		oops := errors.New("oops")
+		defer func() {
+			if got := recover(); got != oops {
+				t.Errorf("recovered %v", got)
+			}
+		}()
+		closed := 0
+		b := &body{Reader: reader(func([]byte) (int, error) { panic(oops) }), closed: &closed}
+		defer func() {
+			if closed != 1 {
+				t.Errorf("closed %d times", closed)
+			}
+		}()
+		httpx.Discard(&http.Response{ProtoMajor: 1, ContentLength: -1, Body: b})
+	})
 }
 
 func TestDiscardLeavesNoGoroutine(t *testing.T) {
@@ -337,6 +359,7 @@ func TestDiscardResetsNoStream(t *testing.T) {
 	defer s.Close()
 	base := &http.Transport{Protocols: s.Config.Protocols}
 	defer base.CloseIdleConnections()
+	var late excuses
 	for range 50 {
 		resp, err := base.RoundTrip(request(t, http.MethodGet, s.URL))
 		if err != nil {
@@ -345,10 +368,10 @@ func TestDiscardResetsNoStream(t *testing.T) {
 		if resp.ProtoMajor != 2 {
 			t.Fatal(resp.Proto)
 		}
-		httpx.Discard(resp)
+		late.of(func() { httpx.Discard(resp) })
 	}
-	if n := resets.n.Load(); n != 0 {
-		t.Errorf("the server got %d RST_STREAM for 50 short responses", n)
+	if n := resets.n.Load(); n > int64(late) {
+		t.Errorf("the server got %d RST_STREAM for 50 short responses, and %d of them came too late", n, late)
 	}
 }
 
