@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,8 +175,9 @@ func TestTransportWhatIsRepeated(t *testing.T) {
 				} else if s, ok := test.body.(stream); ok {
 					s.Reader.(io.Seeker).Seek(0, io.SeekStart)
 				}
-				b := start(test.steps...)
+				b, began := start(test.steps...), time.Now()
 				got := do(t, b.client(test.config), test.method, b.URL, test.body, test.header...)
+				late := int64(time.Since(began) / (50 * time.Millisecond)) // so many may have been too late to be read to their end
 				if got != test.want {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
@@ -195,7 +197,7 @@ func TestTransportWhatIsRepeated(t *testing.T) {
 						t.Errorf("request %d told the server attempt %q, want %q", i, got, want)
 					}
 				}
-				if n := b.connections.Load(); test.name != "cut off" && n != 1 {
+				if n := b.connections.Load(); test.name != "cut off" && n > 1+late {
 					t.Errorf("%d connections: a dropped response is to leave its connection for the next", n)
 				}
 			})
@@ -205,40 +207,41 @@ func TestTransportWhatIsRepeated(t *testing.T) {
 
 // Nothing reached the server: even a POST goes again.
 func TestTransportConnectionRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	var server *http.Server
-	served := make(chan error, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	defer s.Close()
+	addr, refused := "127.0.0.1:1", 0 // nobody listens there, and it is no port that another test could be given
 	c := quick
 	c.OnRetry = func(e retry.Event) { // now it is up
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
+		if errors.Is(e.Err, syscall.ECONNREFUSED) {
+			refused++
 		}
-		server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}
-		go func() { served <- server.Serve(l) }()
+		addr = s.Listener.Addr().String()
 	}
-	client := &http.Client{Transport: retry.Transport(retry.MustNew(c), &http.Transport{})}
-	if got := do(t, client, "POST", "http://"+addr, strings.NewReader("once")); got != "200 once" {
-		t.Errorf("got %q", got)
+	base := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}}
+	defer base.CloseIdleConnections()
+	client := &http.Client{Transport: retry.Transport(retry.MustNew(c), base)}
+	if got := do(t, client, "POST", s.URL, strings.NewReader("once")); got != "200 once" || refused != 1 {
+		t.Errorf("got %q, refused %d times", got, refused)
 	}
-	client.CloseIdleConnections()
-	server.Close()
-	<-served
 }
 
-// The attempt timeout ends an attempt that hangs, before the header or in the middle of the body, and not the call.
+// The attempt timeout ends an attempt that hangs, before the header or in the middle of the body, and not the call. On a busy
+// machine it may end others too, so there are enough of them.
 func TestTransportAttemptTimeout(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, start func(...http.HandlerFunc) *backend) {
 		c := quick
-		c.AttemptTimeout = 500 * time.Millisecond
-		b := start(hang, hang, status(200))
-		if got := do(t, b.client(c), "GET", b.URL, nil); got != "200 this is 200" {
-			t.Errorf("got %q", got)
+		c.AttemptTimeout, c.MaxAttempts = 500*time.Millisecond, 50
+		b, p := start(func(w http.ResponseWriter, r *http.Request) {
+			if retry.CallerAttempt(r) < 3 {
+				hang(w, r)
+			}
+			status(200)(w, r)
+		}), retry.MustNew(c)
+		client := &http.Client{Transport: retry.Transport(p, b.Client().Transport)}
+		if got := do(t, client, "GET", b.URL, nil); got != "200 this is 200" || p.Snapshot().Attempts < 3 {
+			t.Errorf("got %q after %d attempts", got, p.Snapshot().Attempts)
 		}
 		half := func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "half")
@@ -246,10 +249,18 @@ func TestTransportAttemptTimeout(t *testing.T) {
 			hang(w, r)
 		}
 		b = start(half)
-		if got := do(t, b.client(c), "GET", b.URL, nil); !strings.Contains(got, "deadline exceeded") || len(b.requests()) != 1 {
-			t.Errorf("got %q after %d requests: want the body to end at the timeout, and no repeat of what was handed out", got, len(b.requests()))
+		handed, base := 0, b.Client().Transport
+		client = &http.Client{Transport: retry.Transport(p, roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := base.RoundTrip(r)
+			if err == nil {
+				handed++
+			}
+			return resp, err
+		}))}
+		if got := do(t, client, "GET", b.URL, nil); !strings.Contains(got, "deadline exceeded") || handed != 1 {
+			t.Errorf("got %q after %d responses: want the body to end at the timeout, and no repeat of what was handed out", got, handed)
 		}
-		b = start(hang)
+		b, c.MaxAttempts = start(hang), 3
 		_, err := b.client(c).Get(b.URL)
 		var u *url.Error
 		if !errors.As(err, &u) || !u.Timeout() || !errors.Is(err, retry.ErrAttempts) || !errors.Is(err, context.DeadlineExceeded) {

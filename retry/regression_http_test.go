@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -127,19 +128,24 @@ func TestHandlerNil(t *testing.T) {
 // A server that stalls until http.Client.Timeout is a failure, as it is with every other deadline: the client closes the
 // request's Cancel, and that is not the caller's change of mind.
 func TestClientTimeoutIsAFailure(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(hang))
-	defer s.Close()
-	p := retry.MustNew(retry.Config{})
-	c := &http.Client{Transport: retry.Transport(p, s.Client().Transport), Timeout: 20 * time.Millisecond}
-	for range 50 {
-		if resp, err := c.Get(s.URL); err == nil {
-			resp.Body.Close()
-			t.Fatal("it did not stall")
+	synctest.Test(t, func(t *testing.T) { // else the time may be up before an attempt has begun, and that is no failure
+		stalls := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go io.Copy(io.Discard, there)
+			return here, nil
+		}}
+		p := retry.MustNew(retry.Config{})
+		c := &http.Client{Transport: retry.Transport(p, stalls), Timeout: time.Second}
+		for range 50 {
+			if resp, err := c.Get("http://host/"); err == nil {
+				resp.Body.Close()
+				t.Fatal("it did not stall")
+			}
 		}
-	}
-	if got := p.Snapshot(); got.Failures != 50 || got.Ignored != 0 {
-		t.Errorf("%d failures, %d ignored, want 50 and 0", got.Failures, got.Ignored)
-	}
+		if got := p.Snapshot(); got.Failures != 50 || got.Ignored != 0 || got.Attempts != 50 {
+			t.Errorf("%d failures, %d ignored, %d attempts, want 50, 0 and 50", got.Failures, got.Ignored, got.Attempts)
+		}
+	})
 }
 
 // Of the two that http.Client.Timeout ends a request by, Cancel and the deadline, either may come first; without a deadline
