@@ -32,7 +32,7 @@ func (s *Stack) For(t Traffic) *Stack {
 	if s == nil {
 		return nil
 	}
-	one := *s.flat()
+	one := *s.current()
 	one.traffic = t
 	return &one
 }
