@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/failover"
+	"github.com/holdfast-go/holdfast/internal/httpx"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -36,6 +37,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func newBackend(t *testing.T, h2 bool, page http.HandlerFunc) *backend {
+	t.Cleanup(httpx.DrainFor(time.Minute)) // or a busy machine would make of a short page one that costs its connection
 	b := &backend{page: page}
 	b.Server = httptest.NewUnstartedServer(b)
 	b.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -124,6 +126,25 @@ func text(t testing.TB, resp *http.Response, err error) string {
 		t.Errorf("after %d bytes: %v", len(got), err)
 	}
 	return strconv.Itoa(resp.StatusCode) + " " + string(got)
+}
+
+// unhurried is the context of an attempt that a busy machine may be too slow for: it ends when done is closed, not before.
+type unhurried struct {
+	context.Context
+	done <-chan struct{}
+}
+
+func (unhurried) Deadline() (until time.Time, ok bool) { return }
+
+func (c unhurried) Done() <-chan struct{} { return c.done }
+
+func (c unhurried) Err() error {
+	select {
+	case <-c.done:
+		return c.Context.Err()
+	default:
+		return nil
+	}
 }
 
 // says is a page that reads what it is sent.

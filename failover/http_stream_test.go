@@ -93,7 +93,13 @@ func TestSlowBodyIsCut(t *testing.T) {
 			<-r.Context().Done()
 		})
 		g := group(t, failover.Config[*url.URL]{AttemptTimeout: time.Second}, b.URL)
-		resp, err := failover.Transport(g, b.Client().Transport).RoundTrip(request(t, http.MethodGet, "http://users/", nil))
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			over := make(chan struct{})
+			resp, err := b.Client().Transport.RoundTrip(r.WithContext(unhurried{r.Context(), over}))
+			context.AfterFunc(r.Context(), func() { close(over) }) // the header is there, however long that took
+			return resp, err
+		})
+		resp, err := failover.Transport(g, base).RoundTrip(request(t, http.MethodGet, "http://users/", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +117,13 @@ func TestAttemptTimeoutMovesOn(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *backend) {
 		hangs, good := serve(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), serve(says(200, "yes"))
 		g := group(t, failover.Config[*url.URL]{AttemptTimeout: 500 * time.Millisecond}, hangs.URL, good.URL)
-		client := &http.Client{Transport: failover.Transport(g, good.Client().Transport), Timeout: time.Minute}
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == good.Listener.Addr().String() { // the limit is for the other one
+				r = r.WithContext(unhurried{r.Context(), nil})
+			}
+			return good.Client().Transport.RoundTrip(r)
+		})
+		client := &http.Client{Transport: failover.Transport(g, base), Timeout: time.Minute}
 		resp, err := client.Get("http://users/")
 		if got := text(t, resp, err); got != "200 yes" {
 			t.Error(got)
