@@ -37,7 +37,9 @@ func HangUp(w http.ResponseWriter) {
 		_ = conn.Close() // there is nobody to tell
 		return
 	}
-	_ = c.SetWriteDeadline(time.Unix(1, 0)) // on HTTP/2 that resets the stream
+	if err := c.SetWriteDeadline(time.Unix(1, 0)); errors.Is(err, http.ErrNotSupported) { // on HTTP/2 that resets the stream
+		w.WriteHeader(http.StatusServiceUnavailable) // of somebody's own writer: all that there is to say no
+	}
 }
 
 // RefusedHeader with the value "yes" is on the answer to a request that found no place: a word about this request, and not,
