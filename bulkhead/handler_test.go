@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/bulkhead"
@@ -195,8 +196,6 @@ func TestHandlerRefuses(t *testing.T) {
 
 // The reason says which status it is, and how long to stay away.
 func TestHandlerRefusesByReason(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), -1)
-	defer cancel()
 	for name, test := range map[string]struct {
 		config      bulkhead.Config
 		reason      bulkhead.Reason
@@ -213,27 +212,31 @@ func TestHandlerRefusesByReason(t *testing.T) {
 		"hardly ever a token":                {bulkhead.Config{Limit: 2, Rate: 1e-300, Burst: 1}, bulkhead.ReasonRate, false, 429, 3600, 7200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := bulkhead.MustNew(test.config)
-			free := taken(t, b) // and the token
-			if !test.full {
-				free()
-			}
-			before := b.Snapshot()
-			w := httptest.NewRecorder()
-			bulkhead.Handler(b, http.HandlerFunc(served)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-			got := reply{Response: w.Result()}
-			if got.StatusCode != test.status || got.after() < test.least || got.after() > test.most {
-				t.Errorf("%v", got.Response)
-			}
-			if s := b.Snapshot(); s.RefusedBy[test.reason] != 1 || s.Refused != before.Refused+1 {
-				t.Errorf("want %v: %+v", test.reason, s)
-			}
-			// The server's own deadline is over: nothing was done, and the client is there to be told.
-			w = httptest.NewRecorder()
-			bulkhead.Handler(b, http.HandlerFunc(served)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
-			if got := (reply{Response: w.Result()}); got.StatusCode != 503 || got.after() < 1 || got.after() > 2 {
-				t.Errorf("past the deadline: %v", got.Response)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), -1)
+				defer cancel()
+				b := bulkhead.MustNew(test.config)
+				free := taken(t, b) // and the token
+				if !test.full {
+					free()
+				}
+				before := b.Snapshot()
+				w := httptest.NewRecorder()
+				bulkhead.Handler(b, http.HandlerFunc(served)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+				got := reply{Response: w.Result()}
+				if got.StatusCode != test.status || got.after() < test.least || got.after() > test.most {
+					t.Errorf("%v", got.Response)
+				}
+				if s := b.Snapshot(); s.RefusedBy[test.reason] != 1 || s.Refused != before.Refused+1 {
+					t.Errorf("want %v: %+v", test.reason, s)
+				}
+				// The server's own deadline is over: nothing was done, and the client is there to be told.
+				w = httptest.NewRecorder()
+				bulkhead.Handler(b, http.HandlerFunc(served)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+				if got := (reply{Response: w.Result()}); got.StatusCode != 503 || got.after() < 1 || got.after() > 2 {
+					t.Errorf("past the deadline: %v", got.Response)
+				}
+			})
 		})
 	}
 }

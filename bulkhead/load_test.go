@@ -60,7 +60,7 @@ func (e *endings) share() float64 {
 	return float64(e.refused.Load()) / float64(max(e.served.Load()+e.refused.Load(), 1))
 }
 
-// run has clients send one request after the other, each in its priority, until all have sent so many or the time is over. Every
+// run has clients send one request after the other, each in its priority, until all have sent so many or the time is over; one at least. Every
 // fifth gives up early if giveUp is not zero.
 func (l *load) run(t *testing.T, clients, each int, most, giveUp time.Duration) map[string]*endings {
 	ended := map[string]*endings{"sheddable": {}, "normal": {}, "critical": {}}
@@ -70,7 +70,7 @@ func (l *load) run(t *testing.T, clients, each int, most, giveUp time.Duration) 
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
-			for j := 0; j < each && over.Err() == nil; j++ {
+			for j := 0; j == 0 || j < each && over.Err() == nil; j++ {
 				word := words[i%len(words)]
 				patience := time.Hour
 				if giveUp > 0 && (i+j)%5 == 0 {
