@@ -292,8 +292,8 @@ func breakerNeverOpens(s *Stack) (all []Finding) {
 			continue
 		}
 		c := l.breaker.Config()
-		rate := s.arrivals(i)
-		seen := rate * c.Window.Seconds()
+		rate, burst := s.arrivals(i)
+		seen := rate*c.Window.Seconds() + burst
 		if !hasRatio(&c) || seen >= float64(c.MinCalls) {
 			continue
 		}
@@ -312,23 +312,24 @@ func breakerNeverOpens(s *Stack) (all []Finding) {
 	return all
 }
 
-// arrivals is how many attempts a second come to the layer at index i, at the most, when all fail.
-func (s *Stack) arrivals(i int) float64 {
-	rate := s.traffic.PerSecond
+// arrivals is how many attempts a second come to the layer at index i, at the most, when all fail; and how many more may have
+// come at once, where a rate limit lets a burst pass.
+func (s *Stack) arrivals(i int) (rate, burst float64) {
+	rate = s.traffic.PerSecond
 	for j := range s.layers[:i] {
 		l := &s.layers[j]
 		n := l.attempts()
 		if n == 0 {
-			return math.Inf(1)
+			return math.Inf(1), 0
 		}
-		rate *= float64(n)
+		rate, burst = rate*float64(n), burst*float64(n)
 		if l.kind == ofBulkhead && l.on() {
-			if most := float64(l.bulkhead.Config().Rate); most > 0 {
-				rate = min(rate, most)
+			if c := l.bulkhead.Config(); c.Rate > 0 && float64(c.Rate) < rate {
+				rate, burst = float64(c.Rate), float64(c.Burst)
 			}
 		}
 	}
-	return rate
+	return rate, burst
 }
 
 // span is how long it takes until n have come.
