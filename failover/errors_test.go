@@ -166,7 +166,7 @@ func TestRetryWaitsForTheFirst(t *testing.T) {
 // A retry around a Transport repeats a POST that no target has had.
 func TestRetryOfWhatWasNotSent(t *testing.T) {
 	good := newBackend(t, false, echoes)
-	dead := []string{refusing(t), refusing(t)}
+	dead := []string{refusing, refusing}
 	g := group(t, failover.Config[*url.URL]{Balance: failover.RoundRobin}, dead...)
 	p := retry.MustNew(retry.Config{BaseDelay: time.Millisecond, OnRetry: func(retry.Event) {
 		if err := g.Update(at(t, good.URL)); err != nil {

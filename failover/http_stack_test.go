@@ -56,7 +56,7 @@ func TestRetriesExhausted(t *testing.T) {
 	if got := text(t, resp, err); got != "503 a" || a.requests.Load() != 4 {
 		t.Error(got, a.requests.Load())
 	}
-	g = group(t, failover.Config[*url.URL]{ConsecutiveFailures: 100}, refusing(t), refusing(t))
+	g = group(t, failover.Config[*url.URL]{ConsecutiveFailures: 100}, refusing, refusing)
 	_, err = retry.Transport(p, failover.Transport(g, a.Client().Transport)).RoundTrip(request(t, http.MethodPost, "http://users/", nil))
 	if err == nil || strings.Count(err.Error(), "refused") < 2 || g.Snapshot().Failovers != 2 {
 		t.Errorf("%v, %+v", err, g.Snapshot())

@@ -35,7 +35,7 @@ func TestStreams(t *testing.T) {
 			fmt.Fprint(w, "two")
 			w.Header().Set("Sum", "2")
 		})
-		g := group(t, failover.Config[*url.URL]{AttemptTimeout: time.Hour}, refusing(t), b.URL)
+		g := group(t, failover.Config[*url.URL]{AttemptTimeout: time.Hour}, refusing, b.URL)
 		resp, err := failover.Transport(g, b.Client().Transport).RoundTrip(request(t, http.MethodGet, "http://users/", nil))
 		if err != nil {
 			t.Fatal(err)

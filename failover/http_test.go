@@ -202,7 +202,7 @@ func TestRepeats(t *testing.T) {
 		t.Run(fmt.Sprint(row.method, row.again, row.header), func(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *backend) {
 				good := serve(echoes)
-				first := refusing(t)
+				first := refusing
 				if row.page != nil {
 					first = serve(row.page).URL
 				}
@@ -316,7 +316,7 @@ func (lateError) Timeout() bool   { return true }
 func (lateError) Temporary() bool { return true }
 
 func TestNoResponse(t *testing.T) {
-	urls := []string{refusing(t), refusing(t), refusing(t)}
+	urls := []string{refusing, refusing, refusing}
 	g := group(t, failover.Config[*url.URL]{}, urls...)
 	client := &http.Client{Transport: failover.Transport(g, &http.Transport{})}
 	_, err := client.Get("http://users/")

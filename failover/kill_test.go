@@ -53,6 +53,7 @@ func newVictim(t *testing.T) *victim {
 func (v *victim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	is := way(v.way.Load())
 	v.served[is].Add(1)
+	w.Header().Set(requestHeader, r.Header.Get(requestHeader))
 	switch is {
 	case hung:
 		v.hangs.Store(r.Header.Get(requestHeader), true)
@@ -76,6 +77,10 @@ func (v *victim) start(t *testing.T) {
 		address = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", address)
+	for err != nil && v.address != "" && !t.Failed() { // another program has the port, for a while
+		time.Sleep(5 * time.Millisecond)
+		l, err = net.Listen("tcp", address)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +221,12 @@ func onlyHungEnd(victims []*victim, next http.RoundTripper) http.RoundTripper {
 		}()
 		r = r.Clone(unhurried{ctx, over})
 		r.Header.Set(requestHeader, number)
-		return next.RoundTrip(r)
+		resp, err := next.RoundTrip(r)
+		if err == nil && resp.Header.Get(requestHeader) != number { // of another program, that has the port of one that is dead
+			resp.Body.Close()
+			return nil, errDown
+		}
+		return resp, err
 	})
 }
 
