@@ -86,13 +86,13 @@ func (c *Config) check(f *conf.Faults) {
 	f.Want(c.FailureRatio <= 1 && !math.IsNaN(c.FailureRatio), "FailureRatio", c.FailureRatio, "above 0 and at most 1, or below zero for never (default 0.5)")
 	f.Want(c.SlowRatio <= 1 && !math.IsNaN(c.SlowRatio), "SlowRatio", c.SlowRatio, "above 0 and at most 1, or below zero for never (default 0.5)")
 	f.Want(c.SlowAfter == 0 || c.SlowAfter >= time.Microsecond, "SlowAfter", c.SlowAfter, "at least 1µs, or zero for never")
-	f.Want(c.MinCalls >= 0 && c.MinCalls <= maxCount, "MinCalls", c.MinCalls, "at least 1 (default 20)")
+	f.Want(c.MinCalls >= 0 && c.MinCalls <= maxCount, "MinCalls", c.MinCalls, "at least 1 and at most 2^30 (default 20)")
 	f.Want(c.Window == 0 || c.Window >= 10*shortest, "Window", c.Window, "at least 10ms (default 10s)")
 	f.Want(c.OpenFor == 0 || c.OpenFor >= shortest, "OpenFor", c.OpenFor, "at least 1ms (default 5s)")
 	f.Want(c.MaxOpenFor == 0 || c.MaxOpenFor >= shortest, "MaxOpenFor", c.MaxOpenFor, "at least 1ms (default 1m)")
 	f.Want(c.MaxOpenFor == 0 || c.MaxOpenFor >= conf.Or(c.OpenFor, defaultOpenFor), "MaxOpenFor", c.MaxOpenFor,
 		"at least OpenFor ("+conf.Or(c.OpenFor, defaultOpenFor).String()+")")
-	f.Want(c.Probes >= 0 && c.Probes <= maxCount, "Probes", c.Probes, "at least 1 (default 1)")
+	f.Want(c.Probes >= 0 && c.Probes <= maxCount, "Probes", c.Probes, "at least 1 and at most 2^30 (default 1)")
 	f.Want(c.ProbeTimeout == 0 || c.ProbeTimeout >= shortest, "ProbeTimeout", c.ProbeTimeout, "at least 1ms (default 30s)")
 }
 
