@@ -43,7 +43,7 @@ type Snapshot struct {
 }
 
 // FailureRatio is the share of failures in the window.
-func (s *Snapshot) FailureRatio() float64 {
+func (s Snapshot) FailureRatio() float64 {
 	if s.WindowCalls == 0 {
 		return 0
 	}

@@ -48,7 +48,7 @@ func TestNilPolicy(t *testing.T) {
 	if got := recovered(func() { hedge.Do(ctx, p, func(context.Context) (int, error) { panic("as it is") }) }); got != "as it is" {
 		t.Errorf("recovered %v", got)
 	}
-	if s := p.Snapshot(); s.Calls != 0 || s.HedgeShare() != 0 || s.WinShare() != 0 {
+	if s := p.Snapshot(); s.Calls != 0 || p.Snapshot().HedgeShare() != 0 || p.Snapshot().WinShare() != 0 {
 		t.Errorf("%+v", s)
 	}
 }

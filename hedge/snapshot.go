@@ -46,10 +46,10 @@ type HostSnapshot struct {
 }
 
 // HedgeShare is hedges for each call.
-func (s *Snapshot) HedgeShare() float64 { return share(s.Hedges, s.Calls) }
+func (s Snapshot) HedgeShare() float64 { return share(s.Hedges, s.Calls) }
 
 // WinShare is the share of hedges that won.
-func (s *Snapshot) WinShare() float64 { return share(s.Wins, s.Hedges) }
+func (s Snapshot) WinShare() float64 { return share(s.Wins, s.Hedges) }
 
 func share(part, whole uint64) float64 {
 	if whole == 0 {

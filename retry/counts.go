@@ -2,6 +2,7 @@ package retry
 
 import (
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -45,17 +46,18 @@ func suppression(why, err error) int {
 	}
 }
 
-// Snapshot is what a policy has done since New. Calls = Successes + Failures + Ignored, once none is under way.
+// Snapshot is what a policy has done since New: to look at, and to log. It has a JSON form. Calls = Successes + Failures + Ignored, once none is under way.
 type Snapshot struct {
-	Name       string
-	Calls      uint64
-	Successes  uint64            // at the first attempt or a later one
-	Failures   uint64            // for good
-	Ignored    uint64            // cancelled by the caller
-	Attempts   uint64            // runs of fn
-	Retries    uint64            // the runs after the first
-	Suppressed map[string]uint64 // why there was no retry: max_attempts, budget, deadline, not_retryable, exhausted_below
-	Budget     float64           // tokens left, or 0 without a Budget
+	Name       string            `json:"name"`
+	At         time.Time         `json:"at"`
+	Calls      uint64            `json:"calls"`
+	Successes  uint64            `json:"successes"`  // at the first attempt or a later one
+	Failures   uint64            `json:"failures"`   // for good
+	Ignored    uint64            `json:"ignored"`    // cancelled by the caller
+	Attempts   uint64            `json:"attempts"`   // runs of fn
+	Retries    uint64            `json:"retries"`    // the runs after the first
+	Suppressed map[string]uint64 `json:"suppressed"` // why there was no retry: max_attempts, budget, deadline, not_retryable, exhausted_below
+	Budget     float64           `json:"budget"`     // tokens left, or 0 without a Budget
 }
 
 // Snapshot returns what the policy has done. It is safe for concurrent use; the numbers of calls under way may
@@ -65,7 +67,7 @@ func (p *Policy) Snapshot() Snapshot {
 		return Snapshot{}
 	}
 	set := p.set.Load()
-	s := Snapshot{Name: set.Name, Suppressed: make(map[string]uint64, len(suppressions))}
+	s := Snapshot{Name: set.Name, At: time.Now(), Suppressed: make(map[string]uint64, len(suppressions))}
 	p.counts.each(func(k telemetry.AttemptKind, o telemetry.Outcome, n uint64) {
 		s.Attempts += n
 		if k == telemetry.Retry {
