@@ -287,7 +287,8 @@ func TestTransportMillionCallsLeaveNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rt := hedge.Transport(hedge.MustNew(test.config), test.base)
 			run := func(calls int) {
-				for range calls {
+				for i := range calls {
+					letEnd(i)
 					r, _ := http.NewRequestWithContext(parent, "GET", "http://host/", nil)
 					resp, err := rt.RoundTrip(r)
 					if err != nil {
