@@ -704,7 +704,8 @@ func TestReconfigureStorm(t *testing.T) {
 	}
 }
 
-// TestReconfigureStormOnRealThreads is the same on the scheduler as it is.
+// TestReconfigureStormOnRealThreads is the same on the scheduler as it is, but that there is a change between any two calls of a
+// goroutine: else those who change may have no turn, and all calls be made by one setting, of no queue for one.
 func TestReconfigureStormOnRealThreads(t *testing.T) {
 	each := fewerRounds(400, 100)
 	s := &tempest{b: bulkhead.MustNew(bulkhead.Config{Limit: 10, Queue: 20}), most: 60, work: func(r *rand.Rand, n int) {
@@ -713,6 +714,7 @@ func TestReconfigureStormOnRealThreads(t *testing.T) {
 		}
 	}}
 	var calm atomic.Bool
+	var changes atomic.Int64
 	var changing sync.WaitGroup
 	for g := range uint64(2) {
 		r := rand.New(rand.NewPCG(7, g))
@@ -723,6 +725,7 @@ func TestReconfigureStormOnRealThreads(t *testing.T) {
 				}
 				_ = s.b.Config()
 				_ = s.b.Snapshot()
+				changes.Add(1)
 				runtime.Gosched()
 			}
 		})
@@ -730,6 +733,8 @@ func TestReconfigureStormOnRealThreads(t *testing.T) {
 	atOnce(64, func(g int) {
 		r := rand.New(rand.NewPCG(5, uint64(g)))
 		for range each {
+			before := changes.Load()
+			await(func() bool { return changes.Load() > before })
 			s.call(r)
 		}
 	})
