@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-go/holdfast/retry"
 )
@@ -76,7 +75,8 @@ func (d *document) readBudgets(data json.RawMessage, there map[string]*retry.Bud
 			}
 		}
 		if err != nil {
-			all.add(under("budgets."+place(name), err))
+			given, _ := readFields(budgets[name])
+			all.add(under("budgets."+place(name), given.locate(err)))
 		}
 		d.budgets[name], d.shared[name] = c, b
 	}
@@ -142,7 +142,7 @@ func (x *draft) build(make func(part) (Runner, error)) (*Stack, error) {
 	for _, p := range x.parts {
 		policy, err := make(p)
 		if err != nil {
-			errs = append(errs, under(p.at, err))
+			errs = append(errs, under(p.at, p.fields.locate(err)))
 			continue
 		}
 		policies = append(policies, policy)
@@ -163,8 +163,8 @@ func read(data json.RawMessage, into json.Unmarshaler) error {
 }
 
 // readFields reads the fields of a policy, and looks into the objects among them: those have no objects in them.
-func readFields(data json.RawMessage) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
+func readFields(data json.RawMessage) (given, error) {
+	var fields given
 	if err := decode(data, &fields); err != nil || fields == nil {
 		return nil, wanted(err, "want an object")
 	}
@@ -253,45 +253,4 @@ func repeated(data []byte) (key string, twice bool) {
 		}
 	}
 	return "", false
-}
-
-// beside puts a place before each line of an error about what is there.
-func beside(at string, err error) error {
-	return errors.New(at + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+at+": "))
-}
-
-// under puts a place before each line of an error about what is there, or in it.
-func under(at string, err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	for i, line := range lines {
-		sep := "."
-		if strings.HasPrefix(line, "want ") || strings.HasSuffix(line, " is there twice") && !strings.Contains(line, ": ") || strings.Contains(line, "Config.") {
-			sep = ": "
-		}
-		lines[i] = at + sep + line
-	}
-	return errors.New(strings.Join(lines, "\n"))
-}
-
-// place is a key as it is shown in a path: one that is not a plain word is quoted.
-func place(key string) string {
-	key = clipped(key)
-	for _, r := range key {
-		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Sprintf("%q", key)
-		}
-	}
-	if key == "" {
-		return `""`
-	}
-	return key
-}
-
-// clipped keeps an error readable when a text is not.
-func clipped(text string) string {
-	const most = 60
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }

@@ -30,7 +30,7 @@ func TestLoadManyFaults(t *testing.T) {
 		"stacks":       {`{"stacks": {` + many(`"s%": 1`) + `}}`, "stacks.s10: want a list of policies"},
 		"budgets":      {`{"budgets": {` + many(`"b%": 1`) + `}, "stacks": {}}`, "budgets.b10: want an object"},
 		"top":          {`{` + many(`"x%": 1`) + `}`, "x10: no such field"},
-		"a policy's":   {`{"stacks": {` + many(`"s%": [{"retry": {"max_delay": "-1s", "max_elapsed": "-1s"}}]`) + `}}`, "stacks.s1[0].retry: retry.Config.MaxElapsed"},
+		"a policy's":   {`{"stacks": {` + many(`"s%": [{"retry": {"max_delay": "-1s", "max_elapsed": "-1s"}}]`) + `}}`, "stacks.s1[0].retry.max_elapsed"},
 	} {
 		_, err := holdfast.Load([]byte(test.document))
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+test.want) {

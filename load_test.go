@@ -65,7 +65,7 @@ func TestLoadFaults(t *testing.T) {
 		{
 			"budgets", `{"budgets": {"db": {"ratio": 7}, "x y": 1, "z": {"rate": 1}}, "stacks": {"a": [{"retry": {"budget": "d"}}, {"hedge": {"budget": 1}}]}}`,
 			[]string{
-				"budgets.db: retry.BudgetConfig.Ratio: 7: want from 0.001 to 1",
+				"budgets.db.ratio: 7: want from 0.001 to 1",
 				`budgets."x y": want an object`,
 				"budgets.z.rate: no such field",
 				`stacks.a[0].retry.budget: "d": no such budget: want one of db, "x y", z`,
@@ -102,8 +102,8 @@ func TestLoadFaults(t *testing.T) {
 				`stacks.users[6].failover.targets[0].url: "ftp://a": want a URL such as "http://a:8080"`,
 				`stacks.users[6].failover.targets[0].wait: no such field`,
 				`stacks.users[6].failover.balance: "luck": want ordered, round_robin, least_loaded or peak_ewma`,
-				`stacks.users[7].failover: failover.Config.Targets[1].Name`,
-				`stacks.users[7].failover: failover.Config.Targets[1].Weight: -1: want above zero`,
+				`stacks.users[7].failover.targets[1].name: "a"`,
+				`stacks.users[7].failover.targets[1].weight: -1: want above zero`,
 			},
 		},
 	} {

@@ -22,17 +22,20 @@ import (
 
 // part is a policy of a document, of which none has been made yet.
 type part struct {
-	at   string // its place
-	kind string
-	name string // of the policy
+	at     string // its place
+	kind   string
+	name   string // of the policy
+	fields given  // as they stand there
 
 	make   func() (Runner, error)
 	try    func() (Runner, error) // is make, and nobody sees what it makes
 	change func(Runner) error     // gives one that was made before the settings of this one
 }
 
-// partMakers read the JSON of a Config for a stack.
-var partMakers = map[string]func(d *document, stack string, data json.RawMessage) (part, error){
+// partReader reads the JSON of a Config for a stack.
+type partReader func(d *document, stack string, data json.RawMessage) (part, error)
+
+var partReaders = map[string]partReader{
 	"retry":    retryPart,
 	"breaker":  breakerPart,
 	"bulkhead": bulkheadPart,
@@ -40,7 +43,7 @@ var partMakers = map[string]func(d *document, stack string, data json.RawMessage
 	"failover": failoverPart,
 }
 
-func kinds() string { return strings.Join(slices.Sorted(maps.Keys(partMakers)), ", ") }
+func kinds() string { return strings.Join(slices.Sorted(maps.Keys(partReaders)), ", ") }
 
 func (d *document) part(at, stack string, data json.RawMessage) (part, error) {
 	var entry map[string]json.RawMessage
@@ -49,19 +52,49 @@ func (d *document) part(at, stack string, data json.RawMessage) (part, error) {
 		return part{}, fmt.Errorf("%s: %w", at, wanted(err, "want an object with one policy: "+kinds()))
 	}
 	for kind, config := range entry {
-		read, known := partMakers[kind]
+		read, known := partReaders[kind]
 		if !known {
 			return part{}, fmt.Errorf("%s.%s: no such policy: want one of %s", at, place(kind), kinds())
 		}
 		at += "." + kind
 		p, err := read(d, stack, config)
 		if err != nil {
-			return part{}, under(at, err)
+			return part{}, errors.Join(under(at, err), d.restOf(at, stack, read, config, err))
 		}
 		p.at, p.kind = at, kind
+		p.fields, _ = readFields(config)
 		return p, nil
 	}
 	return part{}, nil // there is one
+}
+
+// restOf returns the faults in what those fields say of which err does not tell that they cannot be read. No Setup is asked: it
+// would be told half of what the document says.
+func (d *document) restOf(at, stack string, read partReader, config json.RawMessage, err error) error {
+	fields, unreadable := readFields(config)
+	rest := fields.without(err)
+	if unreadable != nil || len(rest) == 0 || len(rest) == len(fields) {
+		return nil
+	}
+	data, _ := json.Marshal(rest)
+	alone := *d
+	alone.setup = Setup{}
+	p, err := read(&alone, stack, data)
+	if err != nil {
+		return nil
+	}
+	p.at, p.fields = at, rest
+	x := &draft{at: at, parts: []part{p}}
+	if err = x.try(); err == nil {
+		return nil
+	}
+	var told faults
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if strings.HasPrefix(line, at+".") { // of a field that is there, and not of one that is missing now
+			told.add(errors.New(line))
+		}
+	}
+	return told.err()
 }
 
 // policy is a Runner whose settings may change.

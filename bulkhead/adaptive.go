@@ -47,7 +47,7 @@ const (
 func (a *Adaptive) check(f *conf.Faults) {
 	f.Want(a.Min >= 0 && a.Min <= maxLimit, "Adaptive.Min", a.Min, "at least 1 (default 1)")
 	f.Want(a.Max >= 0 && a.Max <= maxLimit, "Adaptive.Max", a.Max, "at most 1000000 (default 200)")
-	f.Want(conf.Or(a.Min, defaultMin) <= conf.Or(a.Max, max(defaultMax, a.Min)), "Adaptive.Min", a.Min, "at most Max")
+	f.Want(a.Max < 0 || conf.Or(a.Min, defaultMin) <= conf.Or(a.Max, max(defaultMax, a.Min)), "Adaptive.Min", a.Min, "at most Max")
 	least := conf.Or(a.Min, defaultMin)
 	f.Want(a.Initial == 0 || a.Initial >= least && a.Initial <= a.most(), "Adaptive.Initial", a.Initial, "between Min and Max (default 20)")
 	f.Want(a.Window == 0 || a.Window >= shortest, "Adaptive.Window", a.Window, "at least 1µs (default 100ms)")
