@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"maps"
@@ -138,6 +139,9 @@ func (r *Registry) Apply(document []byte) (Reload, error) {
 const mostRead = 16 << 20
 
 func readFile(path string) ([]byte, error) {
+	if is, err := os.Stat(path); err == nil && is.Mode().Type()&fs.ModeNamedPipe != 0 { // to open one waits for a writer
+		return nil, fmt.Errorf("%s: a named pipe: want a file that can be read again", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

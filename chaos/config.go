@@ -102,6 +102,9 @@ func (c Config) String() string {
 	return string(text)
 }
 
+// GoString is for %#v: the same.
+func (c Config) GoString() string { return "chaos.Config" + c.String() }
+
 func (c *Config) fields() conf.Fields {
 	return conf.Fields{
 		{Key: "name", To: &c.Name},

@@ -103,6 +103,9 @@ func (in *Injector) String() string {
 	return in.label() + " (off)"
 }
 
+// GoString is for %#v, which would show its Config, Secret and all.
+func (in *Injector) GoString() string { return in.String() }
+
 // running is the present run; nil while it is off.
 func (in *Injector) running() *run {
 	if in == nil {

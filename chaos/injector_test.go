@@ -343,6 +343,13 @@ func TestSecret(t *testing.T) {
 	if in.Config().Secret != "" {
 		t.Error("Config tells the secret")
 	}
+	for _, what := range []any{in, chaos.Config{Secret: "s3cret"}, &chaos.Config{Secret: "s3cret"}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+			if got := fmt.Sprintf(verb, what); strings.Contains(got, "s3cret") || got == "" {
+				t.Errorf("%s of a %T tells %s", verb, what, got)
+			}
+		}
+	}
 }
 
 // One line when it goes on, one when it goes off, none for what changes nothing.
