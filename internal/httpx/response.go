@@ -15,19 +15,20 @@ const (
 
 	// For bodies that return neither bytes nor an error.
 	drainReads = 1000
+
+	// A page that is not here by then costs more than a new connection.
+	drainTime = 50 * time.Millisecond
 )
 
-// A page that is not here by then costs more than a new connection. See DrainFor.
-var drainTime atomic.Int64
-
-func init() { drainTime.Store(int64(50 * time.Millisecond)) }
+// drainLonger is added to drainTime by tests.
+var drainLonger atomic.Int64
 
 // DrainFor is for tests over real connections that count on a page being read to its end: on a machine that is busy even
-// one that is there may take longer than that to be read. It sets how long [Discard] and [Keep] read, until restore is
+// one that is there may take longer than drainTime to be read. It sets how long [Discard] and [Keep] read, until restore is
 // called.
 func DrainFor(d time.Duration) (restore func()) {
-	before := drainTime.Swap(int64(d))
-	return func() { drainTime.Store(before) }
+	before := drainLonger.Swap(int64(d - drainTime))
+	return func() { drainLonger.Store(before) }
 }
 
 // Discard gets rid of a response that nobody will read. It closes the body; before
@@ -116,7 +117,7 @@ func within(ctx context.Context, f func() bool) bool {
 		}()
 		o.ok = f()
 	}()
-	timer := time.NewTimer(time.Duration(drainTime.Load()))
+	timer := time.NewTimer(drainTime + time.Duration(drainLonger.Load()))
 	defer timer.Stop()
 	select {
 	case o := <-done:
