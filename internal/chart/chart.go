@@ -1,5 +1,6 @@
-// Package chart draws lines: on a terminal, and as an SVG for a page or a report. It is for holdfast's own demo and
-// experiments, and a module of its own so that the libraries it draws with reach no user of holdfast.
+// Package chart draws lines, on a terminal and as an SVG for a page or a report; and as an SVG what has names and no order
+// ([Dots]). It is for holdfast's own demo, experiments and benchmarks, and a module of its own so that the libraries it draws
+// with reach no user of holdfast.
 //
 //	goodput := chart.Lines{
 //		Title:  "Goodput at three times the capacity",

@@ -37,7 +37,17 @@ func (l Lines) SVG(w io.Writer) error {
 	}
 	legend := vg.Length(len(entries)*legendLine) + gap
 	canvas := vgsvg.New(svgWidth, svgHeight+legend)
-	all := draw.New(canvas)
+	drawOn(draw.New(canvas), p, entries, legend)
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, accessible(svg.String(), l.Title, l.description()))
+	return err
+}
+
+// drawOn draws a plot on white, above its legend of that height.
+func drawOn(all draw.Canvas, p *plot.Plot, entries []plot.Legend, legend vg.Length) {
 	all.SetColor(color.White)
 	all.Fill(all.Rectangle.Path())
 	inner := draw.Crop(all, margin, -margin, margin, -margin)
@@ -46,12 +56,6 @@ func (l Lines) SVG(w io.Writer) error {
 		below := vg.Length(len(entries)-1-i) * legendLine // those that come after it
 		entry.Draw(draw.Crop(inner, 0, 0, below, 0))
 	}
-	var svg bytes.Buffer
-	if _, err := canvas.WriteTo(&svg); err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, l.accessible(svg.String()))
-	return err
 }
 
 // picture is the plot, and the lines of its legend.
@@ -153,13 +157,13 @@ func gray(shade uint8) color.RGBA { return color.RGBA{shade, shade, shade, 0xFF}
 
 // accessible adds to a drawn SVG what the library has no word for: a title and a description, and what to take where
 // the font it was measured with is not installed. Arial and Helvetica have its widths.
-func (l Lines) accessible(svg string) string {
+func accessible(svg, title, description string) string {
 	const family = `style="font-family:Liberation Sans;`
 	svg = strings.ReplaceAll(svg, family, `style="font-family:'Liberation Sans',Arial,Helvetica,sans-serif;`)
 	head, body, _ := strings.Cut(svg, "<svg ")
 	attributes, body, _ := strings.Cut(body, ">")
 	return fmt.Sprintf("%s<svg role=\"img\" %s>\n<title>%s</title>\n<desc>%s</desc>%s",
-		head, attributes, html.EscapeString(l.Title), html.EscapeString(l.description()), body)
+		head, attributes, html.EscapeString(title), html.EscapeString(description), body)
 }
 
 // description says in words what is drawn.
