@@ -35,6 +35,8 @@ func (r *report) markdown(w io.Writer) {
 	p.para("While this was measured, calls that never wait had %.0f %% of one core and %.0f %% of two. What is missing other processes had: then times are longer than they need be, most of all those on two cores.", 100*r.had(1), 100*r.had(2))
 	r.boundsSection(p)
 	p.para("## Jobs, no SDK installed")
+	p.para("![%s](%s)", jobsTitle, jobsFile)
+	p.para("A row is a job and the peer that is the fastest at it on one core; left of the line is faster than that peer. The hollow mark is beside the peer that is the fastest on two.")
 	for _, g := range groups() {
 		r.jobsSection(p, g)
 	}

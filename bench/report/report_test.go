@@ -174,6 +174,17 @@ func TestChartsAreDrawn(t *testing.T) {
 	if err := r.charts(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
+	// A job is held against the fastest peer that does it; what was not measured is not drawn.
+	d := r.jobsChart()
+	if strings.Join(d.Rows, "; ") != "Rate/free, semaphore+rate; Stack/three, hand-nested" || len(d.Series) != 2 {
+		t.Fatalf("%+v", d)
+	}
+	if x := d.Series[0].X; d.Series[0].Name != "holdfast, one core" || x[0] != 2 || x[1] != 0.5 {
+		t.Errorf("%+v", d.Series[0])
+	}
+	if x := d.Series[1].X; d.Series[1].Name != "failsafe-go, one core" || !math.IsNaN(x[0]) || x[1] != 5 {
+		t.Errorf("%+v", d.Series[1])
+	}
 	if lines := r.lines(sizes[0]); len(lines) != 1 || len(lines[0].x) != 2 || lines[0].y[1] != 40 {
 		t.Errorf("keys: %+v", lines)
 	}

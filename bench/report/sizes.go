@@ -108,8 +108,11 @@ func (r *report) sizesSection(p page) {
 
 func (s size) file() string { return "results-" + s.group + ".svg" }
 
-// charts draws the sizes.
+// charts draws the jobs and the sizes.
 func (r *report) charts(dir string) error {
+	if err := r.drawJobs(dir); err != nil {
+		return err
+	}
 	for _, s := range sizes {
 		c := chart.Lines{Title: s.title, XLabel: s.x, YLabel: "ns a call", LogX: true, LogY: true}
 		for _, l := range r.lines(s) {
