@@ -87,7 +87,8 @@ func (d *document) restOf(at, stack string, read partReader, config json.RawMess
 	}
 	var told faults
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if strings.HasPrefix(line, at+".") { // of a field that is there, and not of one that is missing now
+		// Of a field that is there, not of one that is missing now; nor by one that is, as it may then be no fault.
+		if strings.HasPrefix(line, at+".") && !slices.ContainsFunc(namedIn(line), func(key string) bool { return rest[key] == nil }) {
 			told.add(errors.New(line))
 		}
 	}

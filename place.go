@@ -19,7 +19,7 @@ func under(at string, err error) error {
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
 		sep := "."
-		if strings.HasPrefix(line, "want ") || strings.HasSuffix(line, " is there twice") && !strings.Contains(line, ": ") || strings.Contains(line, "Config.") {
+		if strings.HasPrefix(line, "want ") || strings.HasSuffix(line, " is there twice") && !strings.Contains(line, ": ") || inConfig.MatchString(line) {
 			sep = ": "
 		}
 		lines[i] = at + sep + line
@@ -49,6 +49,9 @@ func clipped(text string) string {
 	}
 	return text
 }
+
+// inConfig is what a Config says of itself.
+var inConfig = regexp.MustCompile(`^[a-z]+\.[A-Za-z]*Config\.`)
 
 // given are the fields of a policy as they stand in a document.
 type given map[string]json.RawMessage
@@ -103,6 +106,18 @@ func (g given) without(err error) given {
 		}
 	}
 	return rest
+}
+
+// goName is a field's name in Go; of two, one in the other, the outer one's.
+var goName = regexp.MustCompile(`\b([A-Z][A-Za-z]+)(?:\.[A-Z][A-Za-z]+)?`)
+
+// namedIn are the fields that what is wanted in a fault depends on: want at most MaxDelay; what follows is advice.
+func namedIn(line string) (keys []string) {
+	want, _, _ := strings.Cut(line[strings.LastIndex(line, ": want ")+1:], ";")
+	for _, m := range goName.FindAllStringSubmatch(want, -1) {
+		keys = append(keys, snake(m[1]))
+	}
+	return keys
 }
 
 // snake is a field's name in Go as documents write it: MaxDelay is max_delay.

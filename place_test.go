@@ -1,11 +1,14 @@
 package holdfast_test
 
 import (
+	"context"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/holdfast-go/holdfast"
 	"github.com/holdfast-go/holdfast/breaker"
+	"github.com/holdfast-go/holdfast/failover"
 )
 
 // A fault in what a field says is told by the place of that field in the document, beside faults in how others are written.
@@ -50,6 +53,22 @@ func TestLoadPlacesOfValues(t *testing.T) {
 			`{"budgets": {"b": {"ratio": -3}}, "stacks": {"a": [{"retry": {"budget": "c", "max_delay": "-1s"}}]}}`,
 			[]string{"budgets.b.ratio: -3: want", `stacks.a[0].retry.budget: "c": no such budget: want one of b`, "stacks.a[0].retry.max_delay: -1s: want"},
 		},
+		{ // what an open_for that cannot be read allows is not known
+			`{"stacks": {"a": [{"breaker": {"open_for": "500 ms", "max_open_for": "1s", "probes": -1}}]}}`,
+			[]string{`stacks.a[0].breaker.open_for: "500 ms": want`, "stacks.a[0].breaker.probes: -1: want"},
+		},
+		{
+			`{"stacks": {"a": [{"retry": {"base_delay": "10s", "max_dealy": "1m"}}, {"bulkhead": {"limit": 1, "burst": 5, "rate": "5/s"}}, {"bulkhead": {"limit": 0, "adaptive": {"min": "x"}}}]}}`,
+			[]string{"stacks.a[0].retry.max_dealy: no such field", `stacks.a[1].bulkhead.rate: "5/s": want`, `stacks.a[2].bulkhead.adaptive.min: "x": want`},
+		},
+		{
+			`{"stacks": {"a": [{"breaker": {"open_for": "5s", "max_open_for": "1s", "probes": "x"}}]}}`,
+			[]string{`stacks.a[0].breaker.probes: "x": want`, "stacks.a[0].breaker.max_open_for: 1s: want at least OpenFor (5s)"},
+		},
+		{ // text may be like what a Config says of itself
+			`{"stacks": {"a": [{"breaker": {"open_for": "x.Config.Y"}}]}}`,
+			[]string{`stacks.a[0].breaker.open_for: "x.Config.Y": want`},
+		},
 	} {
 		_, err := holdfast.Load([]byte(test.document))
 		if err == nil {
@@ -78,6 +97,18 @@ func TestLoadPlacesOfWhatCodeSets(t *testing.T) {
 	setup := holdfast.Setup{Breaker: func(_ string, c *breaker.Config) { c.FailureRatio = 7 }}
 	_, err := setup.Load([]byte(`{"stacks": {"a": [{"breaker": {"min_calls": 3}}]}}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "stacks.a[0].breaker: breaker.Config.FailureRatio: 7: want") {
+		t.Error(err)
+	}
+}
+
+// Of what code would have set no fault comes either, where a document that cannot be read has not come to it.
+func TestLoadPlacesBesideWhatCodeSets(t *testing.T) {
+	setup := holdfast.Setup{Failover: func(_ string, c *failover.Config[*url.URL]) {
+		c.Resolve = func(context.Context) ([]failover.Target[*url.URL], error) { return nil, nil }
+	}}
+	_, err := setup.Load([]byte(`{"stacks": {"a": [{"failover": {
+		"targets": [{"name": "x", "url": "http://x"}], "resolve_every": "10s", "min_calls": "few"}}]}}`))
+	if err == nil || err.Error() != `stacks.a[0].failover.min_calls: "few": want a whole number` {
 		t.Error(err)
 	}
 }

@@ -1,13 +1,14 @@
 package holdfast
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 )
 
 // mostDeep is deeper than any document.
@@ -65,43 +66,73 @@ func writesItself(v any) bool {
 }
 
 func (t *texter) object(at string, deep int, r reflect.Value) any {
-	fields := make(map[string]reflect.Value, r.Len())
-	var odd []string
-	for _, key := range r.MapKeys() {
-		name, ok := keyText(key)
-		_, twice := fields[name]
+	entries := entriesOf(r)
+	for i, e := range entries {
 		switch {
-		case !ok:
-			odd = append(odd, clipped(oneLine(name)))
-		case twice:
-			t.fault(at, twiceError(name))
+		case !e.text:
+			t.fault(at, fmt.Errorf("the key %s: want text, in quotes where it would be something else", clipped(oneLine(e.name))))
+		case i > 0 && entries[i-1].text && entries[i-1].name == e.name:
+			t.fault(at, twiceError(e.name))
 		}
-		fields[name] = r.MapIndex(key)
 	}
-	slices.Sort(odd)
-	for _, name := range odd {
-		t.fault(at, fmt.Errorf("the key %s: want text, in quotes where it would be something else", name))
-	}
-	all := make(map[string]any, len(fields))
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		inner := place(name)
+	all := make(map[string]any, len(entries))
+	for _, e := range entries {
+		inner := place(e.name)
 		if at != "" {
 			inner = at + "." + inner
 		}
-		all[name] = t.value(inner, deep-1, fields[name].Interface())
+		all[e.name] = t.value(inner, deep-1, e.value.Interface())
 	}
 	return all
 }
 
-// keyText is a key as text. Whole numbers are taken for it, as encoding/json does.
-func keyText(key reflect.Value) (text string, ok bool) {
+// entry is one of a map's.
+type entry struct {
+	name  string
+	kind  reflect.Kind // of the key
+	text  bool         // that it is, or is taken for it
+	value reflect.Value
+}
+
+// entriesOf returns those of a map in an order that is always the same. What is no text comes last.
+func entriesOf(r reflect.Value) []entry {
+	entries := make([]entry, 0, r.Len())
+	for all := r.MapRange(); all.Next(); { // with its values: NaN is a key that no lookup finds
+		e := keyOf(all.Key())
+		e.value = all.Value()
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		switch {
+		case a.text != b.text && a.text:
+			return -1
+		case a.text != b.text:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind))
+	})
+	return entries
+}
+
+// keyOf is a key as text. Whole numbers are taken for it, as encoding/json does, and no String method is asked.
+func keyOf(key reflect.Value) entry {
 	if key.Kind() == reflect.Interface {
 		key = key.Elem()
 	}
-	if !key.IsValid() {
-		return "null", false
+	e := entry{kind: key.Kind(), text: true}
+	switch {
+	case !key.IsValid():
+		e.name, e.text = "null", false
+	case key.Kind() == reflect.String:
+		e.name = key.String()
+	case key.CanInt():
+		e.name = strconv.FormatInt(key.Int(), 10)
+	case key.CanUint():
+		e.name = strconv.FormatUint(key.Uint(), 10)
+	default:
+		e.name, e.text = fmt.Sprint(key), false
 	}
-	return fmt.Sprint(key), key.Kind() == reflect.String || key.CanInt() || key.CanUint()
+	return e
 }
 
 func (t *texter) list(at string, deep int, r reflect.Value) any {

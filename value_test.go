@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/holdfast"
 )
@@ -36,6 +37,18 @@ func TestLoadValueOfAnyKeys(t *testing.T) {
 	}
 }
 
+type spokenKey string
+
+func (k spokenKey) String() string { return "the " + string(k) }
+
+// A key is what it is, as it is to encoding/json, and not what it calls itself.
+func TestLoadValueKeysAreNotSpoken(t *testing.T) {
+	all, err := holdfast.LoadValue(map[spokenKey]any{"stacks": map[time.Month][]any{time.May: {anyObject{"retry": anyObject{}}}}})
+	if err != nil || all["5"] == nil {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
 // Each place that cannot be written is in the error, and what would be right.
 func TestLoadValueTellsAllPlaces(t *testing.T) {
 	const want = ": want text, a number, true or false, a list or an object"
@@ -62,6 +75,22 @@ func TestLoadValueTellsAllPlaces(t *testing.T) {
 			},
 		},
 		{anyObject{"stacks": anyObject{1: 1, "1": 2}}, []string{"stacks: 1 is there twice"}},
+		{ // in the same order each time, and text that says true is not the key true
+			anyObject{1: 1, "1": 2, 2: 1, "2": 2, 3: 1, "3": 2, true: 1, "true": 2},
+			[]string{
+				"the document: 1 is there twice",
+				"the document: 2 is there twice",
+				"the document: 3 is there twice",
+				"the document: the key true: want text, in quotes where it would be something else",
+			},
+		},
+		{ // which no lookup finds in the map that has it
+			anyObject{"stacks": anyObject{math.NaN(): func() {}}},
+			[]string{
+				"stacks: the key NaN: want text, in quotes where it would be something else",
+				"stacks.NaN: json: unsupported type: func()" + want,
+			},
+		},
 		{func() {}, []string{"the document: json: unsupported type: func()" + want}},
 		{deep, []string{"[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: want a document that is not as deep as this"}},
 	} {
