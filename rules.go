@@ -130,7 +130,7 @@ func attemptBeyondTotal(s *Stack) (all []Finding) {
 // that fail at once, and those that have been found to hang.
 func (s *Stack) targetBeyondTotal(i int, group several) (all []Finding) {
 	tries, each := group.tries()
-	if tries == 1 || each <= 0 {
+	if tries == 1 || each <= 0 || group.size() == 1 { // there is no other
 		return nil
 	}
 	for _, b := range s.limitsAbove(i) {

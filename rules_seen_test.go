@@ -47,6 +47,17 @@ func TestTargetBeyondTotal(t *testing.T) {
 	}
 }
 
+// Where there is one target the time that another would need is nobody's.
+func TestTargetBeyondTotalOfOne(t *testing.T) {
+	one := holdfast.OneOf(failover.MustNew(failover.Config[int]{AttemptTimeout: 5 * time.Second, Targets: targets(1)}))
+	s := holdfast.MustStack(retries(retry.Config{MaxAttempts: 1, MaxElapsed: 3 * time.Second}), one)
+	tried := 0
+	err := s.Run(t.Context(), func(context.Context) error { tried++; return errDown })
+	if all := s.Check(); len(all) > 0 || tried != 1 || err == nil {
+		t.Errorf("Check says %v; tried %d times, want 1: %v", all, tried, err)
+	}
+}
+
 // A breaker that goes by slow calls alone needs MinCalls too.
 func TestSlowRatioThatNeverCounts(t *testing.T) {
 	for least, want := range map[int]bool{20: false, 5: true} {
