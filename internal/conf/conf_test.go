@@ -122,7 +122,7 @@ func TestUnmarshalFaults(t *testing.T) {
 		{`{"on": 1}`, `on: 1: want true or false`},
 		{`{"name": 7}`, `name: 7: want a string`},
 		{`{"inner": {"wait": 5, "x": 1}}`, "inner.wait: 5: want a duration such as \"5s\"\ninner.x: no such field: want one of wait"},
-		{`{"inner": 5}`, `inner.5: want an object`},
+		{`{"inner": 5}`, `inner: 5: want an object`},
 		{`[]`, `[]: want an object`},
 		{`"x"`, `"x": want an object`},
 		{`{"x": 1, "wait": 5, "name": "set?"}`, "wait: 5: want a duration such as \"5s\"\nx: " + keys},

@@ -32,7 +32,7 @@ func (fs Fields) Unmarshal(data []byte) error {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fmt.Errorf("%s: want an object", clip(data))
+			return noObject(clip(data))
 		}
 		return err
 	}
@@ -88,6 +88,9 @@ func (f Field) decode(value json.RawMessage) (assign func(), err error) {
 			_, want, _ := strings.Cut(err.Error(), "want ")
 			return nil, fmt.Errorf("%s: %s: want %s", f.Key, clip(value), want)
 		}
+		if none, ok := errors.AsType[noObject](err); ok {
+			return nil, fmt.Errorf("%s: %w", f.Key, none)
+		}
 		return nil, nest(f.Key, err)
 	}
 	return func() { to.Set(read.Elem()) }, nil
@@ -105,6 +108,11 @@ func copied(v reflect.Value) reflect.Value {
 	}
 	return c
 }
+
+// noObject is what stands where an object should.
+type noObject string
+
+func (e noObject) Error() string { return string(e) + ": want an object" }
 
 // nest puts the outer key before each line of an inner Config's error.
 func nest(key string, err error) error {
