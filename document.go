@@ -28,7 +28,7 @@ type draft struct {
 	parts []part
 }
 
-// parse reads a document. Budgets that are there already stand for those of their names. The error has every fault.
+// parse reads a document. Budgets that are there already stand for those of their names. The error has every fault, but see restOf.
 func parse(data []byte, setup Setup, there map[string]*retry.Budget) (*document, error) {
 	var top map[string]json.RawMessage
 	if err := decode(data, &top); err != nil {

@@ -29,8 +29,8 @@ import (
 // policy without a name has that of its stack. The budget of a retry or a hedge is one of the budgets, which all that name it
 // share.
 //
-// The error has every fault, each with its place: stacks.users[1].breaker.open_for: "5 sec": want a duration such as "5s". What
-// [Stack.Check] finds is no fault, unless it cannot work.
+// The error has every fault, each with its place: stacks.users[1].breaker.open_for: "5 sec": want a duration such as "5s". A fault
+// between two fields of which one cannot be read is told once it can. What [Stack.Check] finds is no fault, unless it cannot work.
 //
 // See [Setup] for what has no form in a document, and [Registry] for documents that change. [Stack.Close] ends what a failover
 // does in the background.
