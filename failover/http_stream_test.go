@@ -112,6 +112,31 @@ func TestSlowBodyIsCut(t *testing.T) {
 	})
 }
 
+// The attempt's context, and with it the timer of its limit, lives as long as the body and no longer.
+func TestLimitEndsWithTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := group(t, failover.Config[*url.URL]{AttemptTimeout: time.Hour}, "http://a")
+		defer g.Close()
+		var attempt context.Context
+		rt := failover.Transport(g, roundTripper(func(r *http.Request) (*http.Response, error) {
+			attempt = r.Context()
+			attempt.Done() // as net/http asks
+			return &http.Response{StatusCode: 200, Request: r, Body: io.NopCloser(strings.NewReader("x"))}, nil
+		}))
+		resp, err := rt.RoundTrip(request(t, http.MethodGet, "http://users/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if attempt.Err() != nil || inFlight(g, 0) != 1 {
+			t.Errorf("%v, %d under way, before the body is closed", attempt.Err(), inFlight(g, 0))
+		}
+		resp.Body.Close()
+		if attempt.Err() != context.Canceled || inFlight(g, 0) != 0 {
+			t.Errorf("%v, %d under way, after it", attempt.Err(), inFlight(g, 0))
+		}
+	})
+}
+
 // A target that hangs has its time, and no more.
 func TestAttemptTimeoutMovesOn(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, serve func(http.HandlerFunc) *backend) {

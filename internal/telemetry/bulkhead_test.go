@@ -332,6 +332,40 @@ func TestBulkheadTransportSpan(t *testing.T) {
 	})
 }
 
+// TestBulkheadTransportTellsEach: also of a success that the bulkhead does not time, its span and duration end with its body.
+func TestBulkheadTransportTellsEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 5 // of which the first is timed
+		r := record(t)
+		client := bulkhead.Transport(r.bulkhead(t, bulkhead.Config{Name: "slots", Limit: 1}), roundTripper(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("hello")), Request: req}, nil
+		}))
+		ctx, caller := r.caller(t.Context())
+		defer caller.End()
+		for i := range calls {
+			req, err := http.NewRequestWithContext(ctx, "GET", "http://users.example/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if n := len(r.kept.Ended()); n != i {
+				t.Errorf("%d spans have ended before the body of call %d is closed", n, i+1)
+			}
+			resp.Body.Close()
+		}
+		if n := len(r.kept.Ended()); n != calls {
+			t.Errorf("%d spans for %d calls", n, calls)
+		}
+		if h := r.histogram(); len(h.DataPoints) != 1 || h.DataPoints[0].Count != calls || h.DataPoints[0].Sum != calls {
+			t.Errorf("durations: %+v", h.DataPoints)
+		}
+	})
+}
+
 // TestBulkheadHandlerSpan is under the server's, and over the handler's.
 func TestBulkheadHandlerSpan(t *testing.T) {
 	r := record(t)
